@@ -1,0 +1,37 @@
+-- create_partitions: the ledger's partitions of this month (UTC) and of the next ones. Called by sweep, so that they are there long before they are
+-- needed.
+--
+-- Parameters: p_ahead  how many months beyond this one
+-- Returns:    how many were made
+-- Calls:      nothing
+-- Tables:     creates fpm.ai_usage_tracking_YYYY_MM; moves rows of such a month out of fpm.ai_usage_tracking_default
+--
+-- Attaching needs the default partition for itself for a moment. It gives up where it does not get that soon: the next sweep tries again.
+create or replace function fpm.create_partitions(p_ahead int default 3) returns int
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set lock_timeout = '500ms'
+as $$
+declare
+	v_from timestamptz;
+	v_to timestamptz;
+	v_name text;
+	v_made int := 0;
+begin
+	for i in 0 .. p_ahead loop
+		v_from := (date_trunc('month', clock_timestamp() at time zone 'UTC') + i * interval '1 month') at time zone 'UTC';
+		v_to := (v_from at time zone 'UTC' + interval '1 month') at time zone 'UTC';
+		v_name := to_char(v_from at time zone 'UTC', '"ai_usage_tracking_"YYYY_MM');
+		continue when to_regclass('fpm.' || v_name) is not null;
+		begin
+			lock table fpm.ai_usage_tracking_default in access exclusive mode;
+			execute format('create table fpm.%I (like public.ai_usage_tracking including all) with (fillfactor = 85)', v_name);
+			execute format('with moved as (delete from fpm.ai_usage_tracking_default d where d.created_at >= %L and d.created_at < %L returning d.*)
+				insert into fpm.%I select * from moved', v_from, v_to, v_name);
+			execute format('alter table public.ai_usage_tracking attach partition fpm.%I for values from (%L) to (%L)', v_name, v_from, v_to);
+			v_made := v_made + 1;
+		exception when lock_not_available or duplicate_table then
+			null;
+		end;
+	end loop;
+	return v_made;
+end
+$$;

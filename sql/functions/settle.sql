@@ -1,0 +1,36 @@
+-- settle: ends a call that was admitted, with what it truly used. Once: a second call changes nothing and tells what is there.
+--
+-- Parameters: p_ticket      as admit gave it
+--             p_state       settled; failed; aborted (the client left, what was delivered is billed);
+--                           void (it never reached the provider: failed, with no tokens)
+--             p_prompt_tokens, p_cached_tokens (part of them), p_completion_tokens; p_estimated: by the stated estimate
+--             p_duration_ms
+--             p_error       null or a code of the catalogue of errors
+--             p_content     the answer, to be kept where the call was cacheable; null: none
+-- Returns:    one row. done: whether this call ended the row; state: the row's; cost_cents: the row's. An unknown ticket: false, null, null.
+--             Never raises.
+--             A row that has expired stays so, but its figures are set right by a correction, once.
+-- Calls:      fpm.run
+-- Tables:     what that reads and writes
+--
+-- One call, for tests and for whoever asks by hand; the daemon asks for many at a time, through fpm.run.
+create or replace function fpm.settle(
+	p_ticket text, p_state text, p_prompt_tokens bigint, p_cached_tokens bigint, p_completion_tokens bigint, p_estimated boolean,
+	p_duration_ms bigint, p_error text, p_content text,
+	out done boolean, out state text, out cost_cents text)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+	select r.done, r.state, r.cost_cents into done, state, cost_cents
+	from fpm.run(jsonb_build_array(jsonb_build_object('kind', 'settle',
+		'ticket', p_ticket,
+		'state', p_state,
+		'prompt_tokens', p_prompt_tokens,
+		'cached_tokens', p_cached_tokens,
+		'completion_tokens', p_completion_tokens,
+		'estimated', p_estimated,
+		'duration_ms', p_duration_ms,
+		'error', p_error,
+		'content', p_content))) r;
+end
+$$;

@@ -1,0 +1,125 @@
+/*
+ * buf.c - growing strings.
+ */
+#include "base/buf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ROOM_FIRST 64u
+
+void buf_init(struct buf *buf, struct arena *arena, size_t max)
+{
+	*buf = (struct buf){.arena = arena, .max = max};
+}
+
+void buf_clear(struct buf *buf)
+{
+	buf->len = 0;
+	buf->rc = RC_OK;
+	if (buf->data != NULL)
+		buf->data[0] = '\0';
+}
+
+static enum rc reserve(struct buf *buf, size_t n)
+{
+	size_t need, room;
+	char *data;
+
+	if (buf->rc != RC_OK)
+		return buf->rc;
+	if (n > buf->max - buf->len)
+		return buf->rc = RC_TOOBIG;
+	need = buf->len + n + 1;
+	if (need <= buf->room)
+		return RC_OK;
+	room = buf->room < ROOM_FIRST ? ROOM_FIRST : buf->room * 2;
+	if (room < need)
+		room = need;
+	data = arena_grow(buf->arena, buf->data, buf->room, room);
+	if (data == NULL)
+		return buf->rc = RC_NOMEM;
+	buf->data = data;
+	buf->room = room;
+	return RC_OK;
+}
+
+enum rc buf_add(struct buf *buf, const void *bytes, size_t n)
+{
+	enum rc rc = reserve(buf, n);
+
+	if (rc != RC_OK)
+		return rc;
+	if (n != 0)
+		memcpy(buf->data + buf->len, bytes, n);
+	buf->len += n;
+	buf->data[buf->len] = '\0';
+	return RC_OK;
+}
+
+enum rc buf_puts(struct buf *buf, const char *s)
+{
+	return buf_add(buf, s, strlen(s));
+}
+
+enum rc buf_putc(struct buf *buf, char c)
+{
+	return buf_add(buf, &c, 1);
+}
+
+enum rc buf_printf(struct buf *buf, const char *format, ...)
+{
+	va_list ap;
+	enum rc rc;
+	int n;
+
+	va_start(ap, format);
+	n = vsnprintf(NULL, 0, format, ap);
+	va_end(ap);
+	rc = n < 0 ? RC_INVALID : reserve(buf, (size_t)n);
+	if (rc != RC_OK)
+		return rc;
+	va_start(ap, format);
+	vsnprintf(buf->data + buf->len, (size_t)n + 1, format, ap);
+	va_end(ap);
+	buf->len += (size_t)n;
+	return RC_OK;
+}
+
+static void escape(struct buf *buf, unsigned char c)
+{
+	static const char letters[] = "\bb\ff\nn\rr\tt\"\"\\\\";
+
+	for (const char *l = letters; *l != '\0'; l += 2) {
+		if ((unsigned char)l[0] == c) {
+			buf_putc(buf, '\\');
+			buf_putc(buf, l[1]);
+			return;
+		}
+	}
+	buf_printf(buf, "\\u%04x", c);
+}
+
+enum rc buf_json_string(struct buf *buf, const char *s, size_t n)
+{
+	size_t plain = 0;
+
+	buf_putc(buf, '"');
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)s[i];
+
+		if (c >= 0x20 && c != '"' && c != '\\')
+			continue;
+		buf_add(buf, s + plain, i - plain);
+		escape(buf, c);
+		plain = i + 1;
+	}
+	buf_add(buf, s + plain, n - plain);
+	return buf_putc(buf, '"');
+}
+
+const char *buf_text(const struct buf *buf)
+{
+	return buf->data == NULL ? "" : buf->data;
+}

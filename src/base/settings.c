@@ -1,0 +1,271 @@
+/*
+ * settings.c - the table of settings, and how a value of each kind is read.
+ */
+#include "base/settings.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/str.h"
+
+enum kind { TEXT, SECRET, NUMBER, OCTAL, BOOLEAN, TIME, SIZE };
+
+struct setting {
+	const char *name;
+	enum kind kind;
+	size_t offset;
+	const char *standard; /* the default, as it would be written */
+	int64_t min, max;
+	const char *about;
+};
+
+#define AT(member) offsetof(struct settings, member)
+#define MINUTE (60 * 1000)
+#define HOUR (60 * MINUTE)
+
+static const struct setting global_table[] = {
+	{"pid", TEXT, AT(pid), "", 0, 0, "File that holds the master's process id while it runs."},
+	{"error_log", TEXT, AT(error_log), "", 0, 0, "File for log lines; unset: standard error. Reopened on SIGUSR1."},
+	{"log_level", TEXT, AT(log_level), "info", 0, 0, "Least level to log: debug, info, warning, error."},
+	{"daemonize", BOOLEAN, AT(daemonize), "no", 0, 0, "Whether to go to the background once listening."},
+	{"process_control_timeout", TIME, AT(process_control_timeout), "30s", 0, HOUR,
+	 "How long streams in flight may take to finish after SIGTERM or SIGHUP."},
+};
+
+static const struct setting pool_table[] = {
+	{"user", TEXT, AT(user), "", 0, 0, "Account the workers run as; only where the master is root."},
+	{"group", TEXT, AT(group), "", 0, 0, "Group the workers run as; unset: the user's own."},
+	{"listen", TEXT, AT(listen), "", 0, 0,
+	 "Where to listen for FastCGI: /path/to/socket, host:port or :port (loopback). Unset: on the socket on descriptor 0 (spawn-fcgi, bin-path)."},
+	{"listen.backlog", NUMBER, AT(listen_backlog), "4096", 1, 65535, "Connections that may wait to be accepted."},
+	{"listen.owner", TEXT, AT(listen_owner), "", 0, 0, "Owner of the socket file."},
+	{"listen.group", TEXT, AT(listen_group), "", 0, 0, "Group of the socket file: the web server's."},
+	{"listen.mode", OCTAL, AT(listen_mode), "0660", 0, 0777, "Mode of the socket file, octal."},
+	{"listen.allowed_clients", TEXT, AT(listen_allowed_clients), "", 0, 0,
+	 "Addresses of web servers that may connect over TCP, separated by commas; unset: this machine alone."},
+	{"pm.max_children", NUMBER, AT(pm_max_children), "2", 1, 64, "Worker processes."},
+	{"pm.threads", NUMBER, AT(pm_threads), "256", 1, 8192, "Requests that one worker has in hand at once."},
+	{"pm.status_path", TEXT, AT(pm_status_path), "", 0, 0, "Path that answers with the pool's state; unset: none."},
+	{"ping.path", TEXT, AT(ping_path), "", 0, 0, "Path that answers as long as workers do; unset: none."},
+	{"ping.response", TEXT, AT(ping_response), "pong", 0, 0, "What it answers."},
+	{"request_terminate_timeout", TIME, AT(request_terminate_timeout), "120s", 100, 24 * (int64_t)HOUR,
+	 "A request's deadline, from its first byte to its last."},
+	{"request_body_max", SIZE, AT(request_body_max), "256k", 1, 64 << 20, "Largest request body taken."},
+	{"heartbeat", TIME, AT(heartbeat), "5s", 50, HOUR, "A caller who left a stream of server-sent events is noticed within this time behind any web server: comments are sent in shorter silences."},
+	{"send_timeout", TIME, AT(send_timeout), "30s", 100, HOUR, "How long the web server may refuse to take bytes before it counts as gone."},
+	{"endpoints", TEXT, AT(endpoints), "", 0, 0, "Directory of the pool's own .prompt files."},
+	{"prefix", TEXT, AT(prefix), "/api/ai", 0, 0, "Path that they stand under."},
+	{"default_model", TEXT, AT(default_model), "openai/gpt-4o-mini", 0, 0, "Model of endpoints that name none, as provider/model."},
+	{"max_output_tokens", NUMBER, AT(max_output_tokens), "4096", 1, 1000000, "Ceiling on an endpoint's maxOutputTokens."},
+	{"input_max_string", NUMBER, AT(input_max_string), "8000", 1, 1000000, "Characters of a string in the input whose schema states no maximum."},
+	{"input_max_items", NUMBER, AT(input_max_items), "200", 1, 1000000, "Items of an array in the input whose schema states no maximum."},
+	{"database", TEXT, AT(database), "", 0, 0, "PostgreSQL connection string; unset: the PG* environment. Keep the password in a password file."},
+	{"database.connections", NUMBER, AT(database_connections), "3", 1, 32, "Connections of each worker."},
+	{"database.batch", NUMBER, AT(database_batch), "32", 1, 64, "Admissions and settlements that may share one transaction."},
+	{"database.connect_timeout", TIME, AT(database_connect_timeout), "800ms", 100, MINUTE, "How long connecting may take."},
+	{"database.statement_timeout", TIME, AT(database_statement_timeout), "5s", 100, MINUTE, "How long one call may take."},
+	{"database.retry", TIME, AT(database_retry), "250ms", 10, MINUTE, "Longest pause after a failed connection; one that was refused at once is tried again at once."},
+	{"authenticate_cache", TIME, AT(authenticate_cache), "5s", 0, HOUR,
+	 "How long a worker may remember whose key it saw. Admission asks the database again all the same."},
+	{"openai.base_url", TEXT, AT(openai_base_url), "", 0, 0,
+	 "Where OpenAI's protocol is spoken; unset: https://api.openai.com/v1. With neither this nor a key, the sample provider answers."},
+	{"openai.api_key", SECRET, AT(openai_api_key), "", 0, 0, "Key for it; better from the environment, \"${OPENAI_API_KEY}\", or a file."},
+	{"openai.api_key_file", TEXT, AT(openai_api_key_file), "", 0, 0, "File whose first line is the key."},
+	{"anthropic.base_url", TEXT, AT(anthropic_base_url), "", 0, 0, "Where Anthropic's protocol is spoken; unset: https://api.anthropic.com."},
+	{"anthropic.api_key", SECRET, AT(anthropic_api_key), "", 0, 0, "Key for it."},
+	{"anthropic.api_key_file", TEXT, AT(anthropic_api_key_file), "", 0, 0, "File whose first line is the key."},
+	{"local.base_url", TEXT, AT(local_base_url), "", 0, 0, "Where a local server speaks OpenAI's protocol."},
+	{"tls_ca_file", TEXT, AT(tls_ca_file), "", 0, 0, "Certificates to verify upstreams with, PEM; unset: the system's."},
+	{"upstream.connect_timeout", TIME, AT(upstream_connect_timeout), "5s", 50, MINUTE, "How long connecting to a provider may take."},
+	{"upstream.idle_timeout", TIME, AT(upstream_idle_timeout), "60s", 50, HOUR, "Longest silence of a provider."},
+	{"upstream.keep", NUMBER, AT(upstream_keep), "64", 0, 8192, "Idle connections to providers that a worker keeps."},
+	{"janitor.interval", TIME, AT(janitor_interval), "10s", 50, HOUR, "Pause between two sweeps of what was left open."},
+	{"janitor.grace", TIME, AT(janitor_grace), "60s", 0, HOUR, "How long past its deadline a reservation is left alone."},
+};
+
+static void *member(const struct settings *settings, const struct setting *row)
+{
+	return (char *)settings + row->offset;
+}
+
+static bool is_text(const struct setting *row)
+{
+	return row->kind == TEXT || row->kind == SECRET;
+}
+
+static const char *read_boolean(const char *value, bool *out)
+{
+	static const char *const yes[] = {"yes", "on", "true", "1"}, *const no[] = {"no", "off", "false", "0"};
+
+	for (size_t i = 0; i < COUNT_OF(yes); i++) {
+		if (str_eq(value, yes[i]) || str_eq(value, no[i])) {
+			*out = str_eq(value, yes[i]);
+			return NULL;
+		}
+	}
+	return "must be yes or no";
+}
+
+static const char *read_octal(const struct setting *row, const char *value, int64_t *out)
+{
+	char *end;
+	long n = strtol(value, &end, 8);
+
+	if (*value == '\0' || *end != '\0' || n < row->min || n > row->max)
+		return "must be an octal mode such as 0660";
+	*out = n;
+	return NULL;
+}
+
+static const char *read_amount(const struct setting *row, const char *value, int64_t *out)
+{
+	static _Thread_local char reason[128];
+	int64_t n;
+	enum rc rc;
+
+	switch (row->kind) {
+	case TIME:
+		rc = str_duration_ms(value, &n);
+		break;
+	case SIZE:
+		rc = str_size(value, &n);
+		break;
+	default:
+		rc = str_int(value, INT64_MIN, INT64_MAX, &n);
+		break;
+	}
+	if (rc == RC_OK && n >= row->min && n <= row->max) {
+		*out = n;
+		return NULL;
+	}
+	snprintf(reason, sizeof reason, "must be %s from %lld to %lld%s",
+	         row->kind == TIME ? "a time such as 500ms, 30s or 2m," : row->kind == SIZE ? "a size such as 64k or 1M," : "a whole number",
+	         (long long)row->min, (long long)row->max, row->kind == TIME ? " ms" : row->kind == SIZE ? " bytes" : "");
+	return reason;
+}
+
+static const char *assign_text(const char **place, const char *value)
+{
+	char *copy = strdup(value);
+
+	if (copy == NULL)
+		return "out of memory";
+	free((char *)*place);
+	*place = copy;
+	return NULL;
+}
+
+static const char *assign(struct settings *settings, const struct setting *row, const char *value)
+{
+	if (is_text(row))
+		return assign_text(member(settings, row), value);
+	if (row->kind == BOOLEAN)
+		return read_boolean(value, member(settings, row));
+	if (row->kind == OCTAL)
+		return read_octal(row, value, member(settings, row));
+	return read_amount(row, value, member(settings, row));
+}
+
+static void each(void (*visit)(struct settings *, const struct setting *), struct settings *settings)
+{
+	for (size_t i = 0; i < COUNT_OF(global_table); i++)
+		visit(settings, &global_table[i]);
+	for (size_t i = 0; i < COUNT_OF(pool_table); i++)
+		visit(settings, &pool_table[i]);
+}
+
+static void set_standard(struct settings *settings, const struct setting *row)
+{
+	if (assign(settings, row, row->standard) != NULL)
+		abort(); /* a default that its own row refuses, or no memory for a few words at start */
+}
+
+static void drop(struct settings *settings, const struct setting *row)
+{
+	if (is_text(row))
+		free(*(char **)member(settings, row));
+}
+
+void settings_init(struct settings *settings)
+{
+	memset(settings, 0, sizeof *settings);
+	each(set_standard, settings);
+}
+
+void settings_free(struct settings *settings)
+{
+	each(drop, settings);
+	free((char *)settings->pool);
+	memset(settings, 0, sizeof *settings);
+}
+
+static const char *enter_pool(struct settings *settings, const char *section)
+{
+	if (settings->pool == NULL)
+		return assign_text(&settings->pool, section);
+	return str_eq(settings->pool, section) ? NULL : "there is one pool to a daemon: start another daemon for another pool";
+}
+
+const char *settings_set(struct settings *settings, const char *section, const char *name, const char *value)
+{
+	bool global = str_eq(section, "global");
+	const struct setting *table = global ? global_table : pool_table;
+	size_t count = global ? COUNT_OF(global_table) : COUNT_OF(pool_table);
+	const char *wrong = global ? NULL : enter_pool(settings, section);
+
+	if (wrong != NULL)
+		return wrong;
+	for (size_t i = 0; i < count; i++)
+		if (str_eq(table[i].name, name))
+			return assign(settings, &table[i], value);
+	return global ? "no such setting in [global]" : "no such setting in a pool";
+}
+
+const char *settings_check(const struct settings *settings)
+{
+	enum log_level level;
+
+	if (log_level_parse(settings->log_level, &level) != RC_OK)
+		return "log_level must be debug, info, warning or error";
+	if (settings->pool == NULL)
+		return "there is no pool: a section such as [www] must follow [global]";
+	if (strchr(settings->default_model, '/') == NULL)
+		return "default_model must be written as provider/model";
+	if (settings->prefix[0] != '/' || settings->prefix[strlen(settings->prefix) - 1] == '/')
+		return "prefix must begin with a slash and not end with one";
+	if (*settings->openai_api_key && *settings->openai_api_key_file)
+		return "openai.api_key and openai.api_key_file cannot both be set";
+	if (*settings->anthropic_api_key && *settings->anthropic_api_key_file)
+		return "anthropic.api_key and anthropic.api_key_file cannot both be set";
+	return NULL;
+}
+
+static void print_rows(FILE *out, const struct setting *table, size_t count, const char *format)
+{
+	for (size_t i = 0; i < count; i++)
+		fprintf(out, format, table[i].about, table[i].name, table[i].standard);
+}
+
+void settings_print_sample(FILE *out)
+{
+	fputs("; Every setting of prompt-fpm at its default. Take away the semicolon to change one.\n\n[global]\n", out);
+	print_rows(out, global_table, COUNT_OF(global_table), "; %s\n;%s = %s\n");
+	fputs("\n[www]\n", out);
+	print_rows(out, pool_table, COUNT_OF(pool_table), "; %s\n;%s = %s\n");
+}
+
+static void print_manual_rows(FILE *out, const struct setting *table, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		fprintf(out, ".TP\n.B %s\n%s\nDefault: %s.\n", table[i].name, table[i].about, *table[i].standard ? table[i].standard : "unset");
+}
+
+void settings_print_manual(FILE *out)
+{
+	fputs(".SS In [global]\n", out);
+	print_manual_rows(out, global_table, COUNT_OF(global_table));
+	fputs(".SS In the pool's section\n", out);
+	print_manual_rows(out, pool_table, COUNT_OF(pool_table));
+}

@@ -1,0 +1,146 @@
+/*
+ * str.c - questions about bytes and numbers.
+ */
+#include "base/str.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool str_eq(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+bool str_starts(const char *s, const char *prefix)
+{
+	return strncmp(s, prefix, strlen(prefix)) == 0;
+}
+
+/* Bytes of the well-formed sequence at s (1 to 4), or 0. */
+static size_t sequence(const unsigned char *s, size_t n)
+{
+	size_t len;
+
+	if (n == 0)
+		return 0;
+	if (s[0] < 0x80)
+		return 1;
+	len = s[0] >= 0xC2 && s[0] <= 0xDF ? 2 : (s[0] & 0xF0) == 0xE0 ? 3 : s[0] >= 0xF0 && s[0] <= 0xF4 ? 4 : 0;
+	if (len == 0 || len > n)
+		return 0;
+	for (size_t i = 1; i < len; i++)
+		if ((s[i] & 0xC0) != 0x80)
+			return 0;
+	if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F) || (s[0] == 0xF0 && s[1] < 0x90) || (s[0] == 0xF4 && s[1] > 0x8F))
+		return 0;
+	return len;
+}
+
+bool str_utf8_valid(const char *s, size_t n)
+{
+	for (size_t i = 0, len; i < n; i += len) {
+		len = sequence((const unsigned char *)s + i, n - i);
+		if (len == 0)
+			return false;
+	}
+	return true;
+}
+
+size_t str_utf8_length(const char *s, size_t n)
+{
+	size_t length = 0;
+
+	for (size_t i = 0; i < n; i++)
+		length += ((unsigned char)s[i] & 0xC0) != 0x80;
+	return length;
+}
+
+size_t str_utf8_whole(const char *s, size_t n)
+{
+	size_t back = 0;
+
+	while (back < 3 && back < n && ((unsigned char)s[n - 1 - back] & 0xC0) == 0x80)
+		back++;
+	if (back < n) {
+		unsigned char lead = (unsigned char)s[n - 1 - back];
+		size_t want = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC0 ? 2 : 1;
+
+		if (want > back + 1)
+			return n - 1 - back;
+	}
+	return n;
+}
+
+enum rc str_int(const char *s, int64_t min, int64_t max, int64_t *out)
+{
+	char *end;
+	long long n;
+
+	if (*s != '-' && (*s < '0' || *s > '9'))
+		return RC_INVALID;
+	errno = 0;
+	n = strtoll(s, &end, 10);
+	if (errno != 0 || *end != '\0' || n < min || n > max)
+		return RC_INVALID;
+	*out = n;
+	return RC_OK;
+}
+
+struct unit {
+	const char *name;
+	int64_t factor;
+};
+
+static enum rc scaled(const char *s, const struct unit *units, size_t count, int64_t *out)
+{
+	char *end;
+	long long n;
+
+	if (*s < '0' || *s > '9')
+		return RC_INVALID;
+	errno = 0;
+	n = strtoll(s, &end, 10);
+	if (errno != 0)
+		return RC_INVALID;
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(end, units[i].name) != 0)
+			continue;
+		return __builtin_mul_overflow((int64_t)n, units[i].factor, out) ? RC_INVALID : RC_OK;
+	}
+	return RC_INVALID;
+}
+
+enum rc str_duration(const char *s, int64_t *seconds)
+{
+	static const struct unit units[] = {{"", 1}, {"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
+
+	return scaled(s, units, COUNT_OF(units), seconds);
+}
+
+enum rc str_duration_ms(const char *s, int64_t *milliseconds)
+{
+	static const struct unit units[] = {{"", 1000}, {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
+
+	return scaled(s, units, COUNT_OF(units), milliseconds);
+}
+
+enum rc str_size(const char *s, int64_t *bytes)
+{
+	static const struct unit units[] = {{"", 1},        {"k", 1 << 10}, {"K", 1 << 10}, {"m", 1 << 20},
+	                                    {"M", 1 << 20}, {"g", 1 << 30}, {"G", 1 << 30}};
+
+	return scaled(s, units, COUNT_OF(units), bytes);
+}
+
+bool str_secret_eq(const char *a, const char *b)
+{
+	size_t n = strlen(a);
+	unsigned char differs = 0;
+
+	if (strlen(b) != n)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		differs |= (unsigned char)(a[i] ^ b[i]);
+	return differs == 0;
+}

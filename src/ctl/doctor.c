@@ -1,0 +1,165 @@
+/*
+ * doctor.c - promptctl doctor: one look at everything that has to be right for the pool to answer, a line each, with what to do about it.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "ctl/ctl.h"
+
+struct visit {
+	struct ctl *ctl;
+	struct settings settings;
+	unsigned ills;
+};
+
+PRINTF_LIKE(3, 4) static void note(struct visit *visit, bool well, const char *format, ...)
+{
+	va_list ap;
+
+	fputs(well ? "good  " : "BAD   ", stdout);
+	va_start(ap, format);
+	vprintf(format, ap);
+	va_end(ap);
+	putchar('\n');
+	fflush(stdout);
+	visit->ills += !well;
+}
+
+static void look_at_endpoints(struct visit *visit)
+{
+	const char *directory = visit->settings.endpoints;
+	struct lint_count count = {0};
+
+	if (*directory == '\0')
+		note(visit, true, "endpoints: the setting names no directory: those of document roots alone are served");
+	else if (lint_path(visit->ctl->arena, directory, &count) != RC_OK)
+		note(visit, false, "endpoints: %s cannot be read", directory);
+	else if (count.files == 0)
+		note(visit, false, "endpoints: %s holds none: promptctl new writes a first one", directory);
+	else
+		note(visit, count.errors == 0, "endpoints: %u in %s, %u error%s", count.files, directory, count.errors, count.errors == 1 ? "" : "s");
+}
+
+static void look_at_key_file(struct visit *visit, const char *name, const char *file)
+{
+	struct stat st;
+
+	if (*file == '\0')
+		return;
+	if (stat(file, &st) < 0 || access(file, R_OK) < 0)
+		note(visit, false, "%s: %s: %s", name, file, strerror(errno));
+	else
+		note(visit, (st.st_mode & 077) == 0, "%s: %s%s", name, file, (st.st_mode & 077) == 0 ? "" : " can be read by others: chmod 600");
+}
+
+static void look_at_provider(struct visit *visit, const char *name, const char *base_url, const char *key, const char *key_file, bool *any)
+{
+	if (*base_url == '\0' && *key == '\0' && *key_file == '\0')
+		return;
+	*any = true;
+	note(visit, true, "provider: %s%s%s, %s", name, *base_url ? " at " : "", base_url, *key || *key_file ? "with a key" : "without a key");
+}
+
+static void look_at_providers(struct visit *visit)
+{
+	const struct settings *s = &visit->settings;
+	bool any = false;
+
+	look_at_key_file(visit, "openai.api_key_file", s->openai_api_key_file);
+	look_at_key_file(visit, "anthropic.api_key_file", s->anthropic_api_key_file);
+	look_at_provider(visit, "openai", s->openai_base_url, s->openai_api_key, s->openai_api_key_file, &any);
+	look_at_provider(visit, "anthropic", s->anthropic_base_url, s->anthropic_api_key, s->anthropic_api_key_file, &any);
+	look_at_provider(visit, "local", s->local_base_url, "", "", &any);
+	if (!any)
+		note(visit, true, "provider: none is set, so sample answers are given");
+}
+
+/* The role must be able to call the daemon's functions, and ought not to be able to do more. */
+static void look_at_rights(struct visit *visit, struct db_session *session)
+{
+	static const char sql[] = "select current_user, p.oid is not null,"
+	                          " coalesce(has_schema_privilege(n.oid, 'usage') and has_function_privilege(p.oid, 'execute'), false),"
+	                          " coalesce(has_table_privilege(to_regclass('public.ai_usage_tracking'), 'insert'), false)"
+	                          " from (select) one left join (pg_proc p join pg_namespace n on n.oid = p.pronamespace and n.nspname = 'fpm')"
+	                          " on p.proname = 'authenticate'";
+	struct db_table table;
+
+	if (!ctl_query(visit->ctl, session, sql, NULL, 0, &table))
+		note(visit, false, "database: a question was not answered");
+	else if (*table.values[1] != 't')
+		note(visit, false, "database: our schema is not there: promptctl migrate");
+	else if (*table.values[2] != 't')
+		note(visit, false, "database: %s may not do the daemon's work: promptctl migrate --worker %s", table.values[0], table.values[0]);
+	else if (*table.values[3] == 't')
+		note(visit, true, "database: reached as %s, which may do more than the daemon needs: promptctl migrate --worker makes a role that may not",
+		     table.values[0]);
+	else
+		note(visit, true, "database: reached as %s, with the daemon's rights and no more", table.values[0]);
+}
+
+static void look_at_database(struct visit *visit)
+{
+	struct db_session *session = NULL;
+	char reason[512] = "";
+	const char *conninfo = *visit->ctl->database ? visit->ctl->database : visit->settings.database;
+
+	if (db_open(conninfo, &session, reason, sizeof reason) != RC_OK) {
+		note(visit, false, "database: cannot be reached: %s", reason);
+		return;
+	}
+	look_at_rights(visit, session);
+	db_close(session);
+}
+
+static void look_at_daemon(struct visit *visit)
+{
+	const char *listen_at = visit->settings.listen;
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd;
+
+	if (*listen_at != '/')
+		return; /* a port may be anybody's; the web server's start says more */
+	snprintf(address.sun_path, sizeof address.sun_path, "%s", listen_at);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+		note(visit, true, "daemon: listens on %s", listen_at);
+	else
+		note(visit, false, "daemon: does not listen on %s: %s", listen_at, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
+static enum ctl_status examine(struct visit *visit, const char *file)
+{
+	enum ctl_status status = ctl_settings(file, &visit->settings);
+
+	note(visit, status == CTL_DONE, "settings: %s", file);
+	if (status != CTL_DONE)
+		return status;
+	look_at_endpoints(visit);
+	look_at_providers(visit);
+	look_at_database(visit);
+	look_at_daemon(visit);
+	return visit->ills == 0 ? CTL_DONE : CTL_NO;
+}
+
+enum ctl_status doctor_run(struct ctl *ctl)
+{
+	const char *file = ctl_settings_file;
+	const struct ctl_option options[] = {{"config", "FILE", "the settings file, where it is not the installed one", &file, NULL}};
+	struct visit visit = {.ctl = ctl};
+	enum ctl_status status;
+
+	if (!ctl_options(ctl, options, COUNT_OF(options), 0, 0))
+		return ctl->status;
+	settings_init(&visit.settings);
+	status = examine(&visit, file);
+	settings_free(&visit.settings);
+	return status;
+}

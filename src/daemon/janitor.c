@@ -1,0 +1,241 @@
+/*
+ * janitor.c - sweeping, and the master's end of it.
+ */
+#include "daemon/janitor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "daemon/backoff.h"
+#include "daemon/child.h"
+#include "daemon/logfile.h"
+
+#define PENDING_MAX 256
+#define RETRY_MS 500
+#define ARENA_MAX (64u * 1024u)
+#define FORK_RETRY_US 1000000
+
+/* A name as it goes through the pipe: whole, since it is smaller than PIPE_BUF. */
+struct note {
+	char worker[SERVICE_WORKER_SIZE];
+};
+
+struct sweeper {
+	struct db *db;
+	int names_fd, signal_fd;
+	int64_t interval_ms, due; /* of the next general sweep */
+	struct note pending[PENDING_MAX];
+	unsigned count;
+	bool stopping;
+};
+
+static void report(const char *worker, const struct db_row *row)
+{
+	struct log_line line;
+	bool any = false;
+
+	log_begin(&line, LOG_INFO_, "sweep");
+	log_str(&line, "worker", worker);
+	for (unsigned i = 0; i < row->count && i < 2; i++) {
+		log_str(&line, i == 0 ? "expired" : "cache", row->values[i]);
+		any = any || (row->values[i] != NULL && atoll(row->values[i]) != 0);
+	}
+	if (any)
+		log_send(&line);
+}
+
+/* NULL for what is past its time, else one worker's rows. */
+static enum rc sweep(struct sweeper *sweeper, const char *worker)
+{
+	struct arena *arena = arena_new(ARENA_MAX);
+	const char *params[] = {worker};
+	struct db_call call = {.sql = "SELECT expired, cache FROM fpm.sweep($1)", .params = params, .param_count = 1, .commits = true};
+	struct db_row row;
+	enum rc rc;
+
+	if (arena == NULL)
+		return RC_NOMEM;
+	rc = db_call(sweeper->db, arena, &call, &row);
+	if (rc == RC_OK)
+		report(worker, &row);
+	arena_free(arena);
+	return rc;
+}
+
+/* The oldest first; one that cannot be swept now stays, and so do those behind it. */
+static void sweep_pending(struct sweeper *sweeper)
+{
+	unsigned done = 0;
+
+	while (done < sweeper->count) {
+		enum rc rc = sweep(sweeper, sweeper->pending[done].worker);
+
+		if (rc == RC_UNAVAILABLE || rc == RC_TIMEOUT || rc == RC_NOMEM)
+			break;
+		done++;
+	}
+	sweeper->count -= done;
+	memmove(sweeper->pending, sweeper->pending + done, sweeper->count * sizeof sweeper->pending[0]);
+}
+
+static void sweep_general(struct sweeper *sweeper)
+{
+	if (clock_us() < sweeper->due)
+		return;
+	if (sweep(sweeper, NULL) == RC_TIMEOUT)
+		log_msg(LOG_WARN_, "sweep", "took too long, and is tried again");
+	sweeper->due = clock_us() + sweeper->interval_ms * 1000;
+}
+
+/* What is too much for the list is ended by the general sweep, when its time has passed. */
+static void read_names(struct sweeper *sweeper)
+{
+	struct note note;
+
+	while (sweeper->count < PENDING_MAX) {
+		ssize_t n = read(sweeper->names_fd, &note, sizeof note);
+
+		if (n == 0)
+			sweeper->stopping = true;
+		if (n != (ssize_t)sizeof note)
+			return;
+		sweeper->pending[sweeper->count++] = note;
+	}
+}
+
+/* SIGTERM and the like are not for us, even when all processes get them: what the workers leave that they end is still to be swept. */
+static void read_signals(struct sweeper *sweeper)
+{
+	struct signalfd_siginfo info;
+
+	while (read(sweeper->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+		if (info.ssi_signo == SIGHUP)
+			sweeper->stopping = true;
+		else if (info.ssi_signo == SIGUSR1)
+			logfile_reopen();
+	}
+}
+
+/* A full list is retried, not read into: then the pipe is not waited for. */
+static void await(const struct sweeper *sweeper)
+{
+	struct pollfd waits[] = {{.fd = sweeper->signal_fd, .events = POLLIN},
+	                         {.fd = sweeper->count < PENDING_MAX ? sweeper->names_fd : -1, .events = POLLIN}};
+	int left = clock_left_ms(sweeper->due, 3600 * 1000);
+
+	poll(waits, COUNT_OF(waits), sweeper->count > 0 && left > RETRY_MS ? RETRY_MS : left);
+}
+
+static enum rc prepare(struct sweeper *sweeper, const struct settings *settings, int names_fd)
+{
+	struct db_settings db = {.conninfo = settings->database,
+	                         .connections = 1,
+	                         .batch = 1,
+	                         .connect_timeout_ms = (int)settings->database_connect_timeout,
+	                         .statement_timeout_ms = (int)settings->database_statement_timeout,
+	                         .retry_ms = (int)settings->database_retry};
+	sigset_t signals;
+
+	child_signals(&signals);
+	sweeper->names_fd = names_fd;
+	sweeper->interval_ms = settings->janitor_interval;
+	sweeper->due = clock_us(); /* something may be left from an earlier life */
+	sweeper->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (sweeper->signal_fd < 0)
+		return RC_SYS;
+	return db_new(&db, &sweeper->db);
+}
+
+static _Noreturn void run(const struct settings *settings, int names_fd)
+{
+	static struct sweeper sweeper;
+	enum rc rc = prepare(&sweeper, settings, names_fd);
+
+	if (rc != RC_OK) {
+		log_msg(LOG_ERROR_, "janitor", "cannot start: %s", rc_name(rc));
+		exit(CHILD_CANNOT_START);
+	}
+	while (!sweeper.stopping) {
+		await(&sweeper);
+		read_signals(&sweeper);
+		read_names(&sweeper);
+		sweep_pending(&sweeper);
+		if (!sweeper.stopping)
+			sweep_general(&sweeper);
+	}
+	if (sweeper.count > 0)
+		log_msg(LOG_WARN_, "sweep", "%u dead workers' requests are left to the next start", sweeper.count);
+	db_free(sweeper.db);
+	exit(sweeper.count > 0 ? CHILD_UNFINISHED : CHILD_DONE);
+}
+
+enum rc janitor_open(struct janitor *janitor)
+{
+	*janitor = (struct janitor){.names = {-1, -1}};
+	return pipe2(janitor->names, O_CLOEXEC | O_NONBLOCK) == 0 ? RC_OK : RC_SYS;
+}
+
+void janitor_start(struct janitor *janitor, const struct settings *settings, const struct identity *identity, const int *closes, size_t count)
+{
+	pid_t pid;
+
+	if (janitor->pid != 0 || janitor->names[1] < 0 || clock_us() < janitor->due)
+		return;
+	janitor->started = clock_us();
+	pid = child_fork("fpm-janitor", identity, closes, count);
+	if (pid == 0) {
+		close(janitor->names[1]);
+		run(settings, janitor->names[0]);
+	}
+	if (pid < 0) {
+		log_msg(LOG_ERROR_, "janitor", "cannot fork: %s", strerror(errno));
+		janitor->due = clock_us() + FORK_RETRY_US;
+		return;
+	}
+	janitor->pid = pid;
+}
+
+void janitor_tell(struct janitor *janitor, const char *worker)
+{
+	struct note note = {{0}};
+
+	strncpy(note.worker, worker, sizeof note.worker - 1);
+	if (write(janitor->names[1], &note, sizeof note) != (ssize_t)sizeof note)
+		log_msg(LOG_WARN_, "janitor", "does not keep up: requests of %s stay open until their time has passed", worker);
+}
+
+void janitor_ended(struct janitor *janitor, int status)
+{
+	char fate[64];
+
+	janitor->pid = 0;
+	janitor->due = clock_us();
+	if (!janitor->restarting && janitor->names[1] >= 0) {
+		log_msg(LOG_WARN_, "janitor", "%s", child_fate(status, fate));
+		janitor->due = backoff_after(&janitor->quick_ends, janitor->started);
+	}
+	janitor->restarting = false;
+}
+
+void janitor_restart(struct janitor *janitor)
+{
+	if (janitor->pid == 0)
+		return;
+	janitor->restarting = true;
+	kill(janitor->pid, SIGHUP);
+}
+
+void janitor_dismiss(struct janitor *janitor)
+{
+	close(janitor->names[0]);
+	close(janitor->names[1]);
+	janitor->names[0] = janitor->names[1] = -1;
+}

@@ -1,0 +1,481 @@
+/*
+ * db.c - PostgreSQL through libpq: calls in shared transactions, and sessions for commands.
+ *
+ * The calls that db_queue gathers go down a pipeline with one Sync at its end, which PostgreSQL takes for one transaction: a lone call costs one round trip,
+ * and under load one flush of the log serves many.
+ */
+#include "port/db.h"
+
+#include <errno.h>
+#include <libpq-fe.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "port/db_queue.h"
+
+#define CONNECTIONS_MAX 32u
+
+struct connection {
+	PGconn *pg; /* NULL when not connected */
+	struct db *db;
+	struct db_leader leader; /* its place in the queue */
+};
+
+struct db {
+	struct db_settings settings;
+	char *conninfo;
+	struct connection connections[CONNECTIONS_MAX];
+	struct db_queue queue;
+	_Atomic int64_t down_until_us; /* after a failed connect: no try before then */
+};
+
+static void drop(struct connection *c)
+{
+	PQfinish(c->pg);
+	c->pg = NULL;
+}
+
+/* What a server says is written for operators; its first line suffices, and is all that a log line should hold. */
+static void report(const char *what, const char *sqlstate, const char *message)
+{
+	log_msg(LOG_ERROR_, "database", "%s: %s %.*s", what, sqlstate == NULL ? "-" : sqlstate, (int)strcspn(message, "\n"), message);
+}
+
+/* Waits until the connection's socket is ready. */
+static enum rc await(PGconn *pg, bool write, int64_t deadline_us)
+{
+	struct pollfd p = {.fd = PQsocket(pg), .events = (short)(write ? POLLIN | POLLOUT : POLLIN)};
+	int n;
+
+	do {
+		n = poll(&p, 1, clock_left_ms(deadline_us, 60000));
+	} while (n < 0 && errno == EINTR);
+	return n > 0 ? RC_OK : RC_TIMEOUT;
+}
+
+static enum rc finish_connecting(PGconn *pg, int64_t deadline_us)
+{
+	PostgresPollingStatusType step = PGRES_POLLING_WRITING;
+
+	while (step == PGRES_POLLING_READING || step == PGRES_POLLING_WRITING) {
+		struct pollfd p = {.fd = PQsocket(pg), .events = (short)(step == PGRES_POLLING_READING ? POLLIN : POLLOUT)};
+		int n = poll(&p, 1, clock_left_ms(deadline_us, 60000));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return RC_TIMEOUT;
+		step = PQconnectPoll(pg);
+	}
+	return step == PGRES_POLLING_OK ? RC_OK : RC_UNAVAILABLE;
+}
+
+static enum rc connect_now(struct db *db, struct connection *c)
+{
+	int64_t deadline_us = clock_us() + db->settings.connect_timeout_ms * (int64_t)1000;
+
+	c->pg = PQconnectStart(db->conninfo);
+	if (c->pg == NULL)
+		return RC_NOMEM;
+	if (PQstatus(c->pg) != CONNECTION_BAD && finish_connecting(c->pg, deadline_us) == RC_OK && PQsetnonblocking(c->pg, 1) == 0 &&
+	    PQenterPipelineMode(c->pg) == 1)
+		return RC_OK;
+	report("cannot connect", NULL, PQerrorMessage(c->pg)[0] ? PQerrorMessage(c->pg) : "no answer in time");
+	drop(c);
+	return RC_UNAVAILABLE;
+}
+
+/* A server that stopped has said good-bye on its idle connections: then the socket is readable, and the connection no good. */
+static bool still_good(struct connection *c)
+{
+	struct pollfd p = {.fd = c->pg == NULL ? -1 : PQsocket(c->pg), .events = POLLIN};
+
+	if (c->pg == NULL)
+		return false;
+	if (poll(&p, 1, 0) == 0)
+		return true;
+	if (PQconsumeInput(c->pg) == 1 && PQstatus(c->pg) == CONNECTION_OK && poll(&p, 1, 0) == 0)
+		return true; /* a notice, a changed parameter */
+	drop(c);
+	return false;
+}
+
+static enum rc ensure_connected(struct db *db, struct connection *c)
+{
+	int64_t started_us = clock_us(), most_us = db->settings.retry_ms * (int64_t)1000, took_us;
+	enum rc rc;
+
+	if (still_good(c))
+		return RC_OK;
+	if (started_us < db->down_until_us)
+		return RC_UNAVAILABLE;
+	rc = connect_now(db, c);
+	if (rc == RC_OK)
+		return RC_OK;
+	/* A server that refuses at once costs nothing to ask again; one that does not answer must not hold up every call. */
+	took_us = clock_us() - started_us;
+	db->down_until_us = started_us + took_us + (took_us < most_us ? took_us : most_us);
+	return rc;
+}
+
+/* The next result, waiting for it. NULL with RC_OK is libpq's mark between two statements. */
+static enum rc next_result(PGconn *pg, int64_t deadline_us, PGresult **out)
+{
+	*out = NULL;
+	for (;;) {
+		int unsent = PQflush(pg);
+		enum rc rc;
+
+		if (unsent < 0)
+			return RC_UNAVAILABLE;
+		if (!PQisBusy(pg))
+			break;
+		rc = await(pg, unsent > 0, deadline_us);
+		if (rc != RC_OK)
+			return rc;
+		if (PQconsumeInput(pg) != 1)
+			return RC_UNAVAILABLE;
+	}
+	*out = PQgetResult(pg);
+	return RC_OK;
+}
+
+/* Copies the row's columns from `first` on. */
+static enum rc copy_row(struct arena *arena, const PGresult *result, int from, int first, struct db_row *row)
+{
+	*row = (struct db_row){.count = (unsigned)(PQnfields(result) - first)};
+	row->values = arena_array(arena, row->count, sizeof *row->values);
+	if (row->values == NULL)
+		return RC_NOMEM;
+	for (unsigned i = 0; i < row->count; i++) {
+		int column = (int)i + first;
+
+		if (PQgetisnull(result, from, column))
+			continue;
+		row->values[i] = arena_strndup(arena, PQgetvalue(result, from, column), (size_t)PQgetlength(result, from, column));
+		if (row->values[i] == NULL)
+			return RC_NOMEM;
+	}
+	return RC_OK;
+}
+
+static void copy_first(const PGresult *result, struct db_job *job)
+{
+	job->rc = PQntuples(result) == 0 ? RC_DONE : copy_row(job->arena, result, 0, 0, job->row);
+}
+
+/* Gives each job of a set the row that bears its number. */
+static void copy_set(const PGresult *result, struct db_job *const *jobs, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		jobs[i]->rc = RC_DONE;
+	for (int row = 0; row < PQntuples(result); row++) {
+		unsigned long n = strtoul(PQgetvalue(result, row, 0), NULL, 10);
+
+		if (n >= 1 && n <= count)
+			jobs[n - 1]->rc = copy_row(jobs[n - 1]->arena, result, row, 1, jobs[n - 1]->row);
+	}
+}
+
+/* The JSON array of a set's items; the caller frees it. */
+static char *join_items(struct db_job *const *jobs, unsigned count)
+{
+	size_t size = 3;
+	char *text, *end;
+
+	for (unsigned i = 0; i < count; i++)
+		size += strlen(jobs[i]->call->item) + 1;
+	text = end = malloc(size);
+	for (unsigned i = 0; i < count && text != NULL; i++) {
+		*end++ = i == 0 ? '[' : ',';
+		end = stpcpy(end, jobs[i]->call->item);
+	}
+	if (text != NULL)
+		stpcpy(end, "]");
+	return text;
+}
+
+static enum rc send_set(PGconn *pg, struct db_job *const *jobs, unsigned count)
+{
+	char *items = join_items(jobs, count);
+	const char *params[] = {items};
+	int sent = items != NULL && PQsendQueryParams(pg, jobs[0]->call->sql, 1, NULL, params, NULL, NULL, 0) == 1;
+	enum rc rc = items == NULL ? RC_NOMEM : sent ? RC_OK : RC_UNAVAILABLE;
+
+	free(items);
+	return rc == RC_OK && PQpipelineSync(pg) != 1 ? RC_UNAVAILABLE : rc;
+}
+
+static enum rc send_batch(PGconn *pg, struct db_job *const *jobs, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		const struct db_call *call = jobs[i]->call;
+
+		if (PQsendQueryParams(pg, call->sql, (int)call->param_count, NULL, call->params, NULL, NULL, 0) != 1)
+			return RC_UNAVAILABLE;
+	}
+	return PQpipelineSync(pg) == 1 ? RC_OK : RC_UNAVAILABLE;
+}
+
+static void refuse(const PGresult *result, struct db_job *const *jobs, unsigned count)
+{
+	if (PQresultStatus(result) != PGRES_PIPELINE_ABORTED)
+		report("a call failed", PQresultErrorField(result, PG_DIAG_SQLSTATE), PQresultErrorMessage(result));
+	for (unsigned i = 0; i < count; i++)
+		jobs[i]->rc = RC_INVALID;
+}
+
+/* Takes in one statement's result, up to the NULL behind it: of one job, or of all jobs of a set. */
+static enum rc take_result(PGconn *pg, struct db_job *const *jobs, unsigned count, int64_t deadline_us)
+{
+	PGresult *result, *mark = NULL;
+	enum rc rc = next_result(pg, deadline_us, &result);
+
+	if (rc != RC_OK)
+		return rc;
+	if (result == NULL)
+		return RC_PROTOCOL;
+	if (PQresultStatus(result) == PGRES_TUPLES_OK && jobs[0]->call->item != NULL)
+		copy_set(result, jobs, count);
+	else if (PQresultStatus(result) == PGRES_TUPLES_OK)
+		copy_first(result, jobs[0]);
+	else
+		refuse(result, jobs, count);
+	PQclear(result);
+	rc = PQstatus(pg) == CONNECTION_OK ? next_result(pg, deadline_us, &mark) : RC_UNAVAILABLE;
+	PQclear(mark);
+	return rc;
+}
+
+/* The Sync's own result: only with it has the transaction committed. */
+static enum rc take_sync(PGconn *pg, int64_t deadline_us)
+{
+	for (;;) {
+		PGresult *result;
+		enum rc rc = next_result(pg, deadline_us, &result);
+		ExecStatusType status;
+
+		if (rc != RC_OK)
+			return rc;
+		if (result == NULL)
+			return RC_PROTOCOL;
+		status = PQresultStatus(result);
+		if (status != PGRES_PIPELINE_SYNC)
+			report("a commit failed", PQresultErrorField(result, PG_DIAG_SQLSTATE), PQresultErrorMessage(result));
+		PQclear(result);
+		if (status == PGRES_PIPELINE_SYNC)
+			return RC_OK;
+		if (PQstatus(pg) != CONNECTION_OK)
+			return RC_UNAVAILABLE;
+	}
+}
+
+/* Runs the jobs as one transaction. RC_OK: committed, each job has its own result. RC_INVALID: rolled back. Else the connection is of no more use. */
+static enum rc run_once(struct db *db, PGconn *pg, struct db_job *const *jobs, unsigned count)
+{
+	int64_t deadline_us = clock_us() + db->settings.statement_timeout_ms * (int64_t)1000;
+	bool set = jobs[0]->call->item != NULL, failed = false;
+	enum rc rc = set ? send_set(pg, jobs, count) : send_batch(pg, jobs, count);
+
+	for (unsigned i = 0, step = set ? count : 1; i < count && rc == RC_OK; i += step) {
+		rc = take_result(pg, jobs + i, step, deadline_us);
+		failed = failed || jobs[i]->rc == RC_INVALID;
+	}
+	if (rc == RC_OK)
+		rc = take_sync(pg, deadline_us);
+	return rc == RC_OK && failed ? RC_INVALID : rc;
+}
+
+static void cancel(PGconn *pg)
+{
+	PGcancel *handle = PQgetCancel(pg);
+	char reason[64];
+
+	if (handle != NULL)
+		PQcancel(handle, reason, sizeof reason);
+	PQfreeCancel(handle);
+}
+
+static enum rc run_alone(struct db *db, struct connection *c, struct db_job *job)
+{
+	enum rc rc = ensure_connected(db, c);
+
+	if (rc == RC_OK)
+		rc = run_once(db, c->pg, &job, 1);
+	if (rc != RC_OK && rc != RC_INVALID) {
+		if (rc == RC_TIMEOUT && c->pg != NULL)
+			cancel(c->pg);
+		drop(c);
+		job->rc = rc == RC_TIMEOUT || rc == RC_NOMEM ? rc : RC_UNAVAILABLE;
+	}
+	return rc;
+}
+
+/* What a connection does with the calls it was given (db_queue.h: run). */
+static void run_batch(void *user, struct db_job **jobs, unsigned count)
+{
+	struct connection *c = user;
+	struct db *db = c->db;
+	enum rc rc = ensure_connected(db, c);
+
+	if (rc == RC_OK)
+		rc = run_once(db, c->pg, jobs, count);
+	if (rc == RC_OK || (rc == RC_INVALID && count == 1))
+		return;
+	if (rc == RC_INVALID) {
+		for (unsigned i = 0; i < count; i++)
+			run_alone(db, c, jobs[i]);
+		return;
+	}
+	if (rc == RC_TIMEOUT && c->pg != NULL)
+		cancel(c->pg);
+	drop(c);
+	for (unsigned i = 0; i < count; i++)
+		jobs[i]->rc = rc == RC_TIMEOUT || rc == RC_NOMEM ? rc : RC_UNAVAILABLE;
+}
+
+enum rc db_new(const struct db_settings *settings, struct db **out)
+{
+	struct db *db = calloc(1, sizeof *db);
+
+	if (db == NULL || (db->conninfo = strdup(settings->conninfo)) == NULL) {
+		free(db);
+		return RC_NOMEM;
+	}
+	db->settings = *settings;
+	if (db->settings.connections < 1 || db->settings.connections > CONNECTIONS_MAX)
+		db->settings.connections = 1;
+	db_queue_init(&db->queue, db->settings.batch);
+	for (unsigned i = 0; i < db->settings.connections; i++) {
+		db->connections[i].db = db;
+		db->connections[i].leader = (struct db_leader){.run = run_batch, .user = &db->connections[i]};
+		db_queue_add(&db->queue, &db->connections[i].leader);
+	}
+	*out = db;
+	return RC_OK;
+}
+
+void db_free(struct db *db)
+{
+	if (db == NULL)
+		return;
+	for (unsigned i = 0; i < db->settings.connections; i++)
+		PQfinish(db->connections[i].pg);
+	db_queue_destroy(&db->queue);
+	free(db->conninfo);
+	free(db);
+}
+
+enum rc db_call(struct db *db, struct arena *arena, const struct db_call *call, struct db_row *row)
+{
+	struct db_job job = {.call = call, .arena = arena, .row = row, .rc = RC_UNAVAILABLE};
+
+	db_queue_run(&db->queue, &job);
+	return job.rc;
+}
+
+struct db_session {
+	PGconn *pg;
+	char reason[512];
+};
+
+static void keep_reason(char *reason, size_t size, const char *message)
+{
+	snprintf(reason, size, "%.*s", (int)strcspn(message, "\n"), message);
+}
+
+/* Notices ("relation exists already, skipping") are of no use to whoever runs a command. */
+static void drop_notice(void *user, const PGresult *result)
+{
+	(void)user;
+	(void)result;
+}
+
+enum rc db_open(const char *conninfo, struct db_session **out, char *reason, size_t reason_size)
+{
+	struct db_session *session = calloc(1, sizeof *session);
+
+	if (session == NULL)
+		return RC_NOMEM;
+	session->pg = PQconnectdb(conninfo);
+	if (PQstatus(session->pg) != CONNECTION_OK) {
+		keep_reason(reason, reason_size, PQerrorMessage(session->pg));
+		db_close(session);
+		return RC_UNAVAILABLE;
+	}
+	PQsetNoticeReceiver(session->pg, drop_notice, NULL);
+	*out = session;
+	return RC_OK;
+}
+
+void db_close(struct db_session *session)
+{
+	if (session == NULL)
+		return;
+	PQfinish(session->pg);
+	free(session);
+}
+
+static enum rc check_result(struct db_session *session, const PGresult *result)
+{
+	ExecStatusType status = PQresultStatus(result);
+
+	if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK || status == PGRES_EMPTY_QUERY)
+		return RC_OK;
+	keep_reason(session->reason, sizeof session->reason, PQerrorMessage(session->pg));
+	return PQstatus(session->pg) == CONNECTION_OK ? RC_INVALID : RC_UNAVAILABLE;
+}
+
+enum rc db_script(struct db_session *session, const char *sql)
+{
+	PGresult *result = PQexec(session->pg, sql);
+	enum rc rc = check_result(session, result);
+
+	PQclear(result);
+	return rc;
+}
+
+static enum rc copy_table(struct arena *arena, const PGresult *result, struct db_table *table)
+{
+	unsigned cells;
+
+	table->rows = (unsigned)PQntuples(result);
+	table->columns = (unsigned)PQnfields(result);
+	cells = table->rows * table->columns;
+	table->names = arena_array(arena, table->columns, sizeof *table->names);
+	table->values = arena_array(arena, cells, sizeof *table->values);
+	if (table->names == NULL || table->values == NULL)
+		return RC_NOMEM;
+	for (unsigned i = 0; i < table->columns; i++)
+		if ((table->names[i] = arena_strdup(arena, PQfname(result, (int)i))) == NULL)
+			return RC_NOMEM;
+	for (unsigned i = 0; i < cells; i++) {
+		int row = (int)(i / table->columns), column = (int)(i % table->columns);
+
+		if (!PQgetisnull(result, row, column) && (table->values[i] = arena_strdup(arena, PQgetvalue(result, row, column))) == NULL)
+			return RC_NOMEM;
+	}
+	return RC_OK;
+}
+
+enum rc db_query(struct db_session *session, struct arena *arena, const char *sql, const char *const *params, unsigned param_count,
+                 struct db_table *table)
+{
+	PGresult *result = PQexecParams(session->pg, sql, (int)param_count, NULL, params, NULL, NULL, 0);
+	enum rc rc = check_result(session, result);
+
+	if (rc == RC_OK)
+		rc = copy_table(arena, result, table);
+	PQclear(result);
+	return rc;
+}
+
+const char *db_reason(const struct db_session *session)
+{
+	return session->reason;
+}

@@ -1,0 +1,78 @@
+/*
+ * db.h - PostgreSQL, through libpq (the only file that includes it is db.c).
+ *
+ * A few connections serve all threads of a process. Calls that commit are combined: whoever finds a connection free takes every call that is waiting,
+ * orders them by lock key and sends them as one transaction, so that one flush of the log serves them all, and calls of a set as one statement; nobody
+ * waits for a batch to fill. The functions called answer with verdicts and do not raise; where one raises all the same, its neighbours are tried again one by one.
+ *
+ * A lost connection is RC_UNAVAILABLE at once, and the next call connects anew; where connecting itself was slow to fail, calls are refused without a try
+ * for as long as it took, `retry_ms` at most.
+ * Works through PgBouncer in transaction mode: no session state, no named statements.
+ */
+#ifndef PORT_DB_H
+#define PORT_DB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+
+struct db;
+
+struct db_settings {
+	const char *conninfo; /* libpq's; may be "" for the PG* environment */
+	unsigned connections; /* most at a time, 1 to 32 */
+	unsigned batch;       /* most calls in a transaction, 1 to 64 */
+	int connect_timeout_ms;
+	int statement_timeout_ms; /* a call that takes longer is RC_TIMEOUT and its connection is dropped */
+	int retry_ms;             /* longest pause after a failed connect */
+};
+
+/* Opens nothing yet: the first call connects. The caller owns it: db_free when no call is under way. */
+enum rc db_new(const struct db_settings *settings, struct db **out) MUST_CHECK;
+void db_free(struct db *db);
+
+/* One SELECT. Alone, with text parameters (NULL for SQL null) for $1, $2, …; or as an item of a set: then `sql` takes one parameter, a JSON array
+ * of the items of all calls that share it, and returns as its first column the number of the item (from 1) that a row answers. */
+struct db_call {
+	const char *sql; /* static storage: calls of a set share the pointer */
+	const char *const *params;
+	unsigned param_count; /* at most 40 */
+	const char *item;     /* JSON text; NULL for a call alone */
+	bool commits;         /* whether it writes: combined into a shared transaction; else alone */
+	int64_t lock_key;     /* what it locks first, for the order within a transaction; 0 for nothing */
+};
+
+/* The first row of the answer (of a set: the item's row, without its number), as text, owned by the arena. */
+struct db_row {
+	const char **values; /* NULL for SQL null */
+	unsigned count;
+};
+
+/* RC_OK with the row; RC_DONE when the function returned no row; RC_UNAVAILABLE (cannot connect, connection lost: whether a write took effect is
+ * then unknown), RC_TIMEOUT, RC_INVALID (the server raised an error: a defect, logged here with its SQLSTATE), RC_NOMEM. */
+enum rc db_call(struct db *db, struct arena *arena, const struct db_call *call, struct db_row *row) MUST_CHECK;
+
+/* For commands, not for requests: a session of its own that runs scripts and reads whole results. */
+struct db_session;
+
+enum rc db_open(const char *conninfo, struct db_session **out, char *reason, size_t reason_size) MUST_CHECK;
+void db_close(struct db_session *session);
+
+/* Runs SQL text (several statements allowed, one implicit transaction). RC_INVALID with db_reason. */
+enum rc db_script(struct db_session *session, const char *sql) MUST_CHECK;
+
+struct db_table {
+	unsigned rows, columns;
+	const char **names;  /* [columns] */
+	const char **values; /* [rows * columns], NULL for SQL null */
+};
+
+/* One statement with text parameters; the whole result in the arena. RC_INVALID with db_reason, RC_NOMEM. */
+enum rc db_query(struct db_session *session, struct arena *arena, const char *sql, const char *const *params, unsigned param_count,
+                 struct db_table *table) MUST_CHECK;
+
+/* What the server said of the last failure: one line, fit for an operator. Valid until the next call. */
+const char *db_reason(const struct db_session *session);
+
+#endif

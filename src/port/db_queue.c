@@ -1,0 +1,163 @@
+/*
+ * db_queue.c - gathering calls into batches.
+ */
+#include "port/db_queue.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+void db_queue_init(struct db_queue *queue, unsigned batch)
+{
+	*queue = (struct db_queue){.batch = batch < 1 ? 1 : batch > DB_BATCH_MAX ? DB_BATCH_MAX : batch};
+	pthread_mutex_init(&queue->lock, NULL);
+	pthread_condattr_init(&queue->monotonic);
+	pthread_condattr_setclock(&queue->monotonic, CLOCK_MONOTONIC);
+}
+
+void db_queue_destroy(struct db_queue *queue)
+{
+	pthread_condattr_destroy(&queue->monotonic);
+	pthread_mutex_destroy(&queue->lock);
+}
+
+void db_queue_add(struct db_queue *queue, struct db_leader *leader)
+{
+	leader->next_idle = queue->idle;
+	queue->idle = leader;
+}
+
+static int by_lock(const void *a, const void *b)
+{
+	int64_t ka = (*(struct db_job *const *)a)->call->lock_key, kb = (*(struct db_job *const *)b)->call->lock_key;
+
+	return ka < kb ? -1 : ka > kb;
+}
+
+static void enqueue(struct db_queue *queue, struct db_job *job)
+{
+	if (queue->last == NULL)
+		queue->first = job;
+	else
+		queue->last->next = job;
+	queue->last = job;
+	queue->waiting++;
+}
+
+/* Whether one more leader would be of use beside those at work. */
+static bool worth_another(const struct db_queue *queue)
+{
+	return queue->leading == 0 || queue->waiting >= queue->batch;
+}
+
+/* Gives a leader's place to the first waiting thread that has none, or lays it aside. */
+static void hand_over(struct db_queue *queue, struct db_leader *leader)
+{
+	for (struct db_job *job = queue->first; job != NULL && worth_another(queue); job = job->next) {
+		if (job->lead == NULL) {
+			job->lead = leader;
+			pthread_cond_signal(&job->wake);
+			return;
+		}
+	}
+	leader->next_idle = queue->idle;
+	queue->idle = leader;
+}
+
+/* Reads do not wait in a transaction behind locks; calls of one set go together, and with nothing else. */
+static bool same_kind(const struct db_call *a, const struct db_call *b)
+{
+	return a->commits == b->commits && (a->item != NULL) == (b->item != NULL) && (a->item == NULL || a->sql == b->sql);
+}
+
+/* Takes waiting jobs of the first one's kind off the queue, in order of what they lock. A taken job that
+ * had been handed a place gives it back. */
+static unsigned take_batch(struct db_queue *queue, struct db_job *jobs[DB_BATCH_MAX])
+{
+	struct db_leader *spare[DB_BATCH_MAX];
+	struct db_job **link = &queue->first, *kept = NULL;
+	const struct db_call *kind = queue->first->call;
+	unsigned count = 0, spares = 0;
+
+	while (*link != NULL) {
+		struct db_job *job = *link;
+
+		if (count < queue->batch && same_kind(job->call, kind)) {
+			*link = job->next;
+			if (job->lead != NULL)
+				spare[spares++] = job->lead;
+			job->lead = NULL;
+			job->taken = true;
+			queue->waiting--;
+			jobs[count++] = job;
+		} else {
+			kept = job;
+			link = &job->next;
+		}
+	}
+	queue->last = kept;
+	while (spares > 0)
+		hand_over(queue, spare[--spares]);
+	qsort(jobs, count, sizeof *jobs, by_lock);
+	return count;
+}
+
+/* Called, and returns, with the lock held: runs a batch, then hands the place on. The queue is not empty. */
+static void lead(struct db_queue *queue, struct db_leader *leader)
+{
+	struct db_job *jobs[DB_BATCH_MAX];
+	unsigned count;
+
+	queue->leading++;
+	count = take_batch(queue, jobs);
+	pthread_mutex_unlock(&queue->lock);
+	leader->run(leader->user, jobs, count);
+	pthread_mutex_lock(&queue->lock);
+	queue->leading--;
+	for (unsigned i = 0; i < count; i++) {
+		jobs[i]->done = true;
+		pthread_cond_signal(&jobs[i]->wake);
+	}
+	hand_over(queue, leader);
+}
+
+static struct db_leader *take_idle(struct db_queue *queue)
+{
+	struct db_leader *leader = queue->idle;
+
+	if (leader != NULL)
+		queue->idle = leader->next_idle;
+	return leader;
+}
+
+/* Waits to be done or handed a place; patience over, takes one that lies idle: whoever leads may be held up by a lock. */
+static void wait_turn(struct db_queue *queue, struct db_job *job)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += DB_PATIENCE_MS * 1000000L; /* less than a second */
+	until.tv_sec += until.tv_nsec / 1000000000L;
+	until.tv_nsec %= 1000000000L;
+	if (pthread_cond_timedwait(&job->wake, &queue->lock, &until) != 0 && !job->done && !job->taken && job->lead == NULL)
+		job->lead = take_idle(queue);
+}
+
+void db_queue_run(struct db_queue *queue, struct db_job *job)
+{
+	pthread_cond_init(&job->wake, &queue->monotonic);
+	pthread_mutex_lock(&queue->lock);
+	enqueue(queue, job);
+	if (worth_another(queue) || !job->call->commits)
+		job->lead = take_idle(queue);
+	while (!job->done) {
+		struct db_leader *leader = job->lead;
+
+		job->lead = NULL;
+		if (leader != NULL)
+			lead(queue, leader);
+		else
+			wait_turn(queue, job);
+	}
+	pthread_mutex_unlock(&queue->lock);
+	pthread_cond_destroy(&job->wake);
+}

@@ -1,0 +1,59 @@
+/*
+ * db_queue.h - who runs whose call on which connection: calls that wait are gathered into batches, without a dispatcher.
+ *
+ * A thread that calls and finds no other at work leads: it takes a connection and runs every call that waits, its own among them. The others wait; a leader that is
+ * done hands its connection to the first of them. A second connection is taken only when a whole batch waits, or when the first has been at work for
+ * DB_PATIENCE_MS: fewer and larger transactions cost less, and a lone call never waits for a batch to fill.
+ */
+#ifndef PORT_DB_QUEUE_H
+#define PORT_DB_QUEUE_H
+
+#include <pthread.h>
+
+#include "port/db.h"
+
+#define DB_BATCH_MAX 64u
+#define DB_PATIENCE_MS 50
+
+struct db_leader;
+
+/* One call on its way; lives on its thread's stack. The first four are the caller's, `rc` is for run to set. */
+struct db_job {
+	const struct db_call *call;
+	struct arena *arena;
+	struct db_row *row;
+	enum rc rc;
+	bool taken, done; /* into a batch; and that batch has been run */
+	struct db_leader *lead; /* handed over: run the next batch with it */
+	pthread_cond_t wake;
+	struct db_job *next;
+};
+
+/* A connection's place here. */
+struct db_leader {
+	void (*run)(void *user, struct db_job **jobs, unsigned count); /* sets each job's rc; called without the lock */
+	void *user;
+	struct db_leader *next_idle;
+};
+
+struct db_queue {
+	pthread_mutex_t lock;
+	pthread_condattr_t monotonic;
+	unsigned batch;
+	struct db_leader *idle;
+	unsigned leading;            /* leaders at work */
+	struct db_job *first, *last; /* waiting to be taken into a batch */
+	unsigned waiting;
+};
+
+/* `batch` is the most calls of a batch, 1 to DB_BATCH_MAX. */
+void db_queue_init(struct db_queue *queue, unsigned batch);
+void db_queue_destroy(struct db_queue *queue);
+
+/* Adds a connection, before the first call. */
+void db_queue_add(struct db_queue *queue, struct db_leader *leader);
+
+/* Returns when the job has been run, by this thread or another. */
+void db_queue_run(struct db_queue *queue, struct db_job *job);
+
+#endif

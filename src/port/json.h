@@ -1,0 +1,21 @@
+/*
+ * json.h - JSON text into values, through json-c (the only file that includes it is json.c).
+ */
+#ifndef PORT_JSON_H
+#define PORT_JSON_H
+
+#include "base/value.h"
+
+#define JSON_DEPTH_MAX 32
+
+struct json_error {
+	size_t offset;      /* bytes into the text */
+	const char *reason; /* static storage, fit for a caller's eyes */
+};
+
+/* Parses exactly one RFC 8259 value: no comments, trailing commas, NaN or bytes after it; UTF-8 well-formed, keys unique
+ * (a repeated key is RC_INVALID: two readers could disagree on it), depth at most JSON_DEPTH_MAX. The tree is owned by the arena.
+ * RC_INVALID with *error filled (error may be NULL), or RC_NOMEM. */
+enum rc json_parse(struct arena *arena, const char *text, size_t n, struct value **out, struct json_error *error) MUST_CHECK;
+
+#endif

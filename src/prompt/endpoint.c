@@ -1,0 +1,318 @@
+/*
+ * endpoint.c - a `.prompt` file with its partials, read and compiled into an endpoint.
+ */
+#include "prompt/endpoint.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "port/token.h"
+#include "prompt/endpoint_trace.h"
+#include "prompt/frontmatter.h"
+
+#define ARENA_MAX (16u << 20)
+#define FILE_MAX (256 << 10)
+#define SUFFIX ".prompt"
+
+struct text {
+	const char *bytes;
+	size_t len;
+};
+
+struct loading {
+	struct endpoint *endpoint;
+	struct diagnostics *list;
+	struct endpoint_trace *trace;
+	struct text texts[1 + ENDPOINT_PARTIALS_MAX]; /* the file's, then its partials' as in the trace */
+};
+
+static void stamp_from(const struct stat *st, struct endpoint_stamp *stamp)
+{
+	*stamp = (struct endpoint_stamp){
+		.device = st->st_dev, .inode = st->st_ino, .size = st->st_size, .modified = st->st_mtim, .changed = st->st_ctim};
+}
+
+/* The part of a path in front of the file's name, with its slash. */
+static int folder_length(const char *file)
+{
+	const char *slash = strrchr(file, '/');
+
+	return slash == NULL ? 0 : (int)(slash - file) + 1;
+}
+
+static char *partial_path(struct arena *arena, const char *file, const char *name)
+{
+	return arena_printf(arena, "%.*s_%s" SUFFIX, folder_length(file), file, name);
+}
+
+static enum rc system_error(struct loading *ld, const char *file, const char *what)
+{
+	int error = errno;
+	const char *usual = ld->list->file;
+
+	ld->list->file = file;
+	diagnostics_error(ld->list, 0, 0, NULL, "%s: %s", what, strerror(error));
+	ld->list->file = usual;
+	errno = error;
+	return RC_SYS;
+}
+
+static enum rc file_error(struct loading *ld, const char *file, const char *what)
+{
+	const char *usual = ld->list->file;
+
+	ld->list->file = file;
+	diagnostics_error(ld->list, 0, 0, NULL, "%s", what);
+	ld->list->file = usual;
+	return RC_INVALID;
+}
+
+/* What the file held when its size was asked for. One that is written to just now is found changed, and read again, when it is next asked for. */
+static enum rc read_all(struct loading *ld, int fd, const char *file, size_t size, struct text *out)
+{
+	char *bytes = arena_alloc(ld->endpoint->arena, size + 1);
+	size_t len = 0;
+	ssize_t n = 1;
+
+	if (bytes == NULL)
+		return RC_NOMEM;
+	while (n != 0 && len < size) {
+		n = read(fd, bytes + len, size - len);
+		if (n < 0 && errno != EINTR)
+			return system_error(ld, file, "cannot be read");
+		len += n > 0 ? (size_t)n : 0;
+	}
+	if (len == 0) /* as it is for a moment while an editor saves */
+		return file_error(ld, file, "the file is empty");
+	if (!str_utf8_valid(bytes, len) || memchr(bytes, '\0', len) != NULL)
+		return file_error(ld, file, "the file is not UTF-8 text");
+	*out = (struct text){.bytes = bytes, .len = len};
+	return RC_OK;
+}
+
+static enum rc read_regular(struct loading *ld, int fd, const char *file, struct endpoint_stamp *stamp, struct text *out)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return system_error(ld, file, "cannot be read");
+	stamp_from(&st, stamp);
+	if (!S_ISREG(st.st_mode))
+		return file_error(ld, file, "it is not a regular file");
+	if (st.st_size > FILE_MAX)
+		return file_error(ld, file, "the file is larger than 256 KiB");
+	return read_all(ld, fd, file, (size_t)st.st_size, out);
+}
+
+/* O_NONBLOCK: opening a FIFO that somebody put there must not hang. */
+static enum rc read_file(struct loading *ld, const char *file, struct endpoint_stamp *stamp, struct text *out)
+{
+	struct stat st;
+	enum rc rc;
+	int fd;
+
+	if (lstat(file, &st) == 0 && S_ISLNK(st.st_mode))
+		ld->trace->linked = true;
+	fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return system_error(ld, file, "cannot be opened");
+	rc = read_regular(ld, fd, file, stamp, out);
+	close(fd);
+	return rc;
+}
+
+static enum rc read_partial(void *user, struct arena *arena, const char *name, const char **text, size_t *len)
+{
+	struct loading *ld = user;
+	struct endpoint_trace *trace = ld->trace;
+	unsigned i = trace->partial_count;
+	struct stat st;
+	char *path;
+	enum rc rc;
+
+	if (!endpoint_name_valid(name, strlen(name), true))
+		return RC_NOTFOUND;
+	path = partial_path(arena, ld->endpoint->file, name);
+	if (path == NULL)
+		return RC_NOMEM;
+	if (i == ENDPOINT_PARTIALS_MAX)
+		return file_error(ld, path, "one partial too many: a file may use 32");
+	trace->partial_count++;
+	snprintf(trace->partials[i].name, sizeof trace->partials[i].name, "%s", name);
+	if (stat(path, &st) != 0 && (errno == ENOENT || errno == ENOTDIR))
+		return RC_NOTFOUND;
+	rc = read_file(ld, path, &trace->partials[i].stamp, &ld->texts[1 + i]);
+	*text = ld->texts[1 + i].bytes;
+	*len = ld->texts[1 + i].len;
+	return rc == RC_SYS ? RC_INVALID : rc;
+}
+
+static enum rc make_version(struct loading *ld)
+{
+	struct token_piece pieces[2 * (1 + ENDPOINT_PARTIALS_MAX)];
+	size_t count = 0;
+
+	for (unsigned i = 0; i <= ld->trace->partial_count; i++) {
+		const char *name = i == 0 ? "" : ld->trace->partials[i - 1].name;
+
+		pieces[count++] = (struct token_piece){.bytes = name, .len = strlen(name)};
+		pieces[count++] = (struct token_piece){.bytes = ld->texts[i].bytes, .len = ld->texts[i].len};
+	}
+	return token_sha256_pieces(pieces, count, ld->endpoint->version);
+}
+
+/* Front matter and template are both looked at whatever is wrong with the first, so that all errors are told at once. */
+static enum rc compile(struct loading *ld)
+{
+	struct endpoint *endpoint = ld->endpoint;
+	const struct template_partials partials = {.read = read_partial, .user = ld};
+	struct frontmatter_body body = {.text = NULL};
+	struct template *template = NULL;
+	enum rc rc = frontmatter_read(endpoint, ld->texts[0].bytes, ld->texts[0].len, &body, ld->list), body_rc;
+
+	if (rc == RC_NOMEM || body.text == NULL)
+		return rc;
+	body_rc = template_compile(endpoint->arena, body.text, body.len, body.line, &partials, &template, ld->list);
+	endpoint->template = template;
+	rc = rc == RC_OK ? body_rc : rc;
+	return rc == RC_OK ? make_version(ld) : rc;
+}
+
+bool endpoint_name_valid(const char *name, size_t n, bool partial)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+
+	for (size_t i = 0; i < n; i++)
+		if (name[i] == '\0' || (strchr(allowed, name[i]) == NULL && (partial || name[i] != '.')))
+			return false;
+	return n > 0 && n <= ENDPOINT_NAME_MAX && (partial || strchr("-_.", name[0]) == NULL);
+}
+
+static enum rc set_name(struct loading *ld, const char *file)
+{
+	struct endpoint *endpoint = ld->endpoint;
+	const char *base = file + folder_length(file);
+	size_t n = strlen(base), suffix = strlen(SUFFIX);
+
+	endpoint->file = arena_strdup(endpoint->arena, file);
+	if (n > suffix && str_eq(base + n - suffix, SUFFIX))
+		n -= suffix;
+	endpoint->name = arena_strndup(endpoint->arena, base, n);
+	if (endpoint->file == NULL || endpoint->name == NULL)
+		return RC_NOMEM;
+	if (!endpoint_name_valid(base, n, false))
+		return file_error(ld, file, "a file's name must be of letters, digits, '-', '_' and '.', at most 64, and begin with a letter or digit");
+	return RC_OK;
+}
+
+static enum rc load(struct loading *ld, const char *file)
+{
+	enum rc rc = set_name(ld, file);
+
+	if (rc == RC_OK)
+		rc = read_file(ld, file, &ld->trace->file, &ld->texts[0]);
+	return rc == RC_OK ? compile(ld) : rc;
+}
+
+enum rc endpoint_load_traced(const char *file, struct endpoint **out, struct diagnostics *list, struct endpoint_trace *trace)
+{
+	struct arena *arena = arena_new(ARENA_MAX);
+	struct loading ld = {.list = list, .trace = trace};
+	enum rc rc;
+
+	*trace = (struct endpoint_trace){.linked = false};
+	ld.endpoint = arena == NULL ? NULL : arena_alloc(arena, sizeof *ld.endpoint);
+	if (ld.endpoint == NULL) {
+		arena_free(arena);
+		return RC_NOMEM;
+	}
+	ld.endpoint->arena = arena;
+	rc = load(&ld, file);
+	if (rc == RC_OK) {
+		*out = ld.endpoint;
+	} else {
+		int error = errno;
+
+		arena_free(arena);
+		errno = error;
+	}
+	return rc;
+}
+
+enum rc endpoint_load(const char *file, struct endpoint **out, struct diagnostics *list)
+{
+	struct endpoint_trace trace;
+
+	return endpoint_load_traced(file, out, list, &trace);
+}
+
+void endpoint_free(struct endpoint *endpoint)
+{
+	if (endpoint != NULL)
+		arena_free(endpoint->arena);
+}
+
+static bool same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+static bool is_unchanged(const char *path, const struct endpoint_stamp *before)
+{
+	struct endpoint_stamp now = {.size = 0};
+	struct stat st;
+
+	if (stat(path, &st) == 0)
+		stamp_from(&st, &now);
+	return now.device == before->device && now.inode == before->inode && now.size == before->size && same_time(&now.modified, &before->modified) &&
+	       same_time(&now.changed, &before->changed);
+}
+
+bool endpoint_trace_holds(const char *file, const struct endpoint_trace *trace)
+{
+	char path[4096];
+
+	if (!is_unchanged(file, &trace->file))
+		return false;
+	for (unsigned i = 0; i < trace->partial_count; i++) {
+		int n = snprintf(path, sizeof path, "%.*s_%s" SUFFIX, folder_length(file), file, trace->partials[i].name);
+
+		if (n < 0 || (size_t)n >= sizeof path || !is_unchanged(path, &trace->partials[i].stamp))
+			return false;
+	}
+	return true;
+}
+
+const struct value *endpoint_input(const struct endpoint *endpoint, struct arena *arena, const struct value *sent)
+{
+	const struct value *standard = endpoint->input_default;
+	struct value *both;
+
+	if (standard == NULL)
+		return sent != NULL ? sent : value_object(arena);
+	both = value_object(arena);
+	for (size_t i = 0; i < standard->u.object.count && both != NULL; i++) {
+		const struct value_member *member = &standard->u.object.members[i];
+		const struct value *own = value_getn(sent, member->key, member->key_len);
+
+		if (value_add(arena, both, member->key, member->key_len, own != NULL ? (struct value *)(uintptr_t)own : member->value) != RC_OK)
+			return NULL;
+	}
+	for (size_t i = 0; sent != NULL && i < sent->u.object.count && both != NULL; i++) {
+		const struct value_member *member = &sent->u.object.members[i];
+
+		if (value_getn(standard, member->key, member->key_len) == NULL && value_add(arena, both, member->key, member->key_len, member->value) != RC_OK)
+			return NULL;
+	}
+	return both;
+}
+
+enum rc endpoint_render(const struct endpoint *endpoint, struct arena *arena, const struct template_data *data, struct messages *out)
+{
+	return template_render(endpoint->template, arena, data, out);
+}

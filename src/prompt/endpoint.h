@@ -1,0 +1,68 @@
+/*
+ * endpoint.h - one `.prompt` file, loaded: everything the pipeline needs to know, const from then on.
+ */
+#ifndef PROMPT_ENDPOINT_H
+#define PROMPT_ENDPOINT_H
+
+#include <time.h>
+
+#include "prompt/schema.h"
+#include "prompt/template.h"
+
+enum output_format { OUTPUT_TEXT, OUTPUT_JSON };
+enum cache_scope { CACHE_OFF, CACHE_SHARED, CACHE_ORGANIZATION, CACHE_SUPPLIER };
+
+#define ENDPOINT_FALLBACK_MAX 4
+#define ENDPOINT_DIGEST_SIZE 65
+
+struct endpoint {
+	const char *name;    /* the file's name without ".prompt": "generate-form" */
+	const char *file;    /* its path */
+	char version[ENDPOINT_DIGEST_SIZE]; /* SHA-256 over its text and its partials' */
+
+	const char *model;   /* "openai/gpt-4o-mini"; NULL for the pool's default_model */
+	const char *fallback[ENDPOINT_FALLBACK_MAX];
+	unsigned fallback_count;
+
+	double temperature;  /* 0 to 2; 0.7 unless the file says otherwise */
+	double top_p;        /* 0 to 1; negative where the file says nothing */
+	int max_tokens;      /* config.maxOutputTokens; 1000 unless the file says otherwise */
+	const struct value *stop; /* config.stopSequences, an array of strings, or NULL */
+
+	const struct schema *input;         /* NULL: any object */
+	const struct value *input_default;  /* object, or NULL */
+	bool streams;                       /* its input schema has a boolean member `stream` */
+	enum output_format format;
+	const struct schema *output;        /* NULL: any */
+
+	const char *feature; /* fpm.feature; the name with '-' as '_' unless the file says otherwise */
+	const char *answer;  /* fpm.answer: the member of the JSON answer; "result" unless the file says otherwise */
+	struct {
+		int count, period_s, burst; /* count 0: no rate limit of its own; burst 0: none beyond the count */
+	} rate;
+	struct {
+		enum cache_scope scope; /* CACHE_SHARED unless the file says otherwise */
+		int ttl_s;              /* a day unless the file says otherwise */
+	} cache;
+
+	const struct template *template;
+	struct arena *arena; /* everything above lives in it */
+
+	struct { /* the catalog's bookkeeping, nobody else's */
+		unsigned holds;
+		bool retired;
+	} catalog;
+};
+
+/* Reads and compiles a file. The result is const and owned by the caller: endpoint_free. RC_INVALID with the reasons in `list` (whose arena must
+ * outlive the call, not the endpoint's), RC_SYS when it cannot be read (with a reason in `list` too), RC_NOMEM. */
+enum rc endpoint_load(const char *file, struct endpoint **out, struct diagnostics *list) MUST_CHECK;
+void endpoint_free(struct endpoint *endpoint);
+
+/* What the caller sent, with the file's defaults under it (top-level members only). `sent` is an object or NULL. NULL when out of memory. */
+const struct value *endpoint_input(const struct endpoint *endpoint, struct arena *arena, const struct value *sent);
+
+/* Renders the messages for such an input. As template_render. */
+enum rc endpoint_render(const struct endpoint *endpoint, struct arena *arena, const struct template_data *data, struct messages *out) MUST_CHECK;
+
+#endif

@@ -1,0 +1,259 @@
+/*
+ * anthropic.c - the Messages API, plain and streamed. System messages stand apart from the conversation, usage comes in parts, and JSON is
+ * asked for in words: the schemas that the API itself would enforce may hold only a part of the keywords.
+ */
+#include "provider/anthropic.h"
+
+#include <string.h>
+
+#include "base/str.h"
+#include "provider/call.h"
+#include "provider/usage.h"
+
+#define SCRATCH_MAX (PROVIDER_ANSWER_MAX * 8u) /* a tree is larger than its text */
+#define FENCE "```"
+
+/* The models that still take temperature and top_p (one of them, never both); all later ones refuse a request that names either. */
+static const char *const sampling_prefixes[] = {
+	"claude-3",          "claude-haiku-4",  "claude-sonnet-4", "claude-opus-4-0", "claude-opus-4-1",
+	"claude-opus-4-202", "claude-opus-4-5", "claude-opus-4-6",
+};
+
+/* One generation, beside its call. */
+struct dialogue {
+	struct usage_parts parts;
+};
+
+static bool takes_sampling(const char *model)
+{
+	for (size_t i = 0; i < COUNT_OF(sampling_prefixes); i++)
+		if (str_starts(model, sampling_prefixes[i]))
+			return true;
+	return false;
+}
+
+static bool wants_json(const struct provider_request *request)
+{
+	return request->json || request->output != NULL;
+}
+
+/* All system messages, with an empty line between them, and the wish for JSON last. */
+static void gather_system(struct buf *system, const struct provider_request *request)
+{
+	for (size_t i = 0; i < request->messages->count; i++) {
+		const struct message *message = &request->messages->items[i];
+
+		if (message->role != ROLE_SYSTEM || message->len == 0)
+			continue;
+		buf_puts(system, system->len == 0 ? "" : "\n\n");
+		buf_add(system, message->text, message->len);
+	}
+	if (!wants_json(request))
+		return;
+	buf_puts(system, system->len == 0 ? "" : "\n\n");
+	call_ask_for_json(system, request->output);
+}
+
+/* All that is said between the two; an empty message would be refused. One place is left free. */
+static enum rc pick_dialogue(struct arena *arena, const struct messages *given, struct messages *picked)
+{
+	*picked = (struct messages){.items = arena_array(arena, given->count + 1, sizeof *picked->items)};
+	if (picked->items == NULL)
+		return RC_NOMEM;
+	for (size_t i = 0; i < given->count; i++)
+		if (given->items[i].role != ROLE_SYSTEM && given->items[i].len > 0)
+			picked->items[picked->count++] = given->items[i];
+	return RC_OK;
+}
+
+/* A conversation has to begin with its user: where there are instructions alone, they are what the user says. */
+static void write_dialogue(struct buf *body, struct buf *system, struct messages *dialogue)
+{
+	if (dialogue->count == 0) {
+		dialogue->items[dialogue->count++] = (struct message){.role = ROLE_USER, .text = buf_text(system), .len = system->len};
+	} else if (system->len > 0) {
+		buf_puts(body, ",\"system\":");
+		buf_json_string(body, buf_text(system), system->len);
+	}
+	buf_puts(body, ",\"messages\":");
+	message_write(body, dialogue, true);
+}
+
+static void write_sampling(struct buf *body, const struct provider_request *request)
+{
+	bool takes = takes_sampling(request->model);
+
+	buf_printf(body, ",\"max_tokens\":%d", request->max_tokens);
+	if (takes && request->temperature >= 0) {
+		buf_puts(body, ",\"temperature\":");
+		value_write_number(body, request->temperature > 1 ? 1 : request->temperature);
+	} else if (takes && request->top_p >= 0) {
+		buf_puts(body, ",\"top_p\":");
+		value_write_number(body, request->top_p);
+	}
+	if (request->stop != NULL) {
+		buf_puts(body, ",\"stop_sequences\":");
+		value_write(body, request->stop, 0);
+	}
+}
+
+static void write_body(struct buf *body, const struct call *call)
+{
+	const struct provider_request *request = call->request;
+	struct messages dialogue;
+	struct buf system;
+
+	buf_init(&system, call->arena, CALL_BODY_MAX);
+	gather_system(&system, request);
+	if (system.rc != RC_OK || pick_dialogue(call->arena, request->messages, &dialogue) != RC_OK) {
+		body->rc = RC_NOMEM;
+		return;
+	}
+	buf_puts(body, "{\"model\":");
+	buf_json_string(body, request->model, strlen(request->model));
+	write_sampling(body, request);
+	write_dialogue(body, &system, &dialogue);
+	buf_puts(body, request->stream ? ",\"stream\":true}" : "}");
+}
+
+static void take_stop(struct call *call, const struct value *reason)
+{
+	const char *text = value_text(reason, NULL);
+
+	if (text == NULL)
+		return;
+	call->result->stop = str_eq(text, "end_turn") || str_eq(text, "stop_sequence") ? STOP_END
+	                   : str_eq(text, "max_tokens") || str_eq(text, "model_context_window_exceeded") ? STOP_LENGTH
+	                   : str_eq(text, "refusal") ? STOP_FILTER
+	                                             : STOP_OTHER;
+	call->complete = true;
+}
+
+static void take_usage(struct call *call, const struct value *usage, bool last)
+{
+	struct dialogue *dialogue = call->protocol;
+
+	if (usage != NULL && usage->type == VALUE_OBJECT)
+		usage_read_anthropic(usage, last, &dialogue->parts, &call->result->usage);
+}
+
+/* JSON in a Markdown fence, as models give it against all instruction: what is within. */
+static void unfence(const char **text, size_t *n)
+{
+	const char *line, *end = *text + *n;
+
+	while (end > *text && (end[-1] == '\n' || end[-1] == ' '))
+		end--;
+	if (!str_starts(*text, FENCE) || end - *text < 6 || memcmp(end - 3, FENCE, 3) != 0 || (line = memchr(*text, '\n', *n)) == NULL || line >= end - 3)
+		return;
+	*n = (size_t)(end - 3 - (line + 1));
+	*text = line + 1;
+}
+
+/* Blocks that are no text (thinking, tools) are none of the answer. */
+static enum rc gather_text(const struct value *blocks, struct buf *text)
+{
+	for (size_t i = 0; blocks != NULL && blocks->type == VALUE_ARRAY && i < blocks->u.array.count; i++) {
+		const struct value *part = value_get(blocks->u.array.items[i], "text");
+
+		if (str_eq(value_text(value_get(blocks->u.array.items[i], "type"), ""), "text") && part != NULL && part->type == VALUE_STRING)
+			buf_add(text, part->u.string.text, part->u.string.len);
+	}
+	return text->rc;
+}
+
+static enum rc take_message(struct call *call, struct arena *scratch, const struct value *message)
+{
+	const char *bytes;
+	struct buf text;
+	size_t n;
+
+	take_usage(call, value_get(message, "usage"), true);
+	take_stop(call, value_get(message, "stop_reason"));
+	buf_init(&text, scratch, PROVIDER_ANSWER_MAX);
+	if (gather_text(value_get(message, "content"), &text) != RC_OK)
+		return call_fail(call, FAULT_OURS, text.rc, "out of memory");
+	bytes = buf_text(&text);
+	n = text.len;
+	if (wants_json(call->request))
+		unfence(&bytes, &n);
+	call->complete = call->complete || n > 0;
+	return call_deliver(call, bytes, n);
+}
+
+static enum rc take_streamed(struct call *call, const char *type, const struct value *event)
+{
+	if (str_eq(type, "message_start")) {
+		take_usage(call, value_get(value_get(event, "message"), "usage"), false);
+	} else if (str_eq(type, "content_block_start")) {
+		return call_deliver_value(call, value_get(value_get(event, "content_block"), "text"));
+	} else if (str_eq(type, "content_block_delta")) {
+		return call_deliver_value(call, value_get(value_get(event, "delta"), "text"));
+	} else if (str_eq(type, "message_delta")) {
+		take_usage(call, value_get(event, "usage"), true);
+		take_stop(call, value_get(value_get(event, "delta"), "stop_reason"));
+	} else if (str_eq(type, "message_stop")) {
+		call->complete = true;
+		return RC_DONE;
+	}
+	return RC_OK;
+}
+
+static enum rc take_json(struct call *call, const char *text, size_t n)
+{
+	struct arena *scratch = arena_new(SCRATCH_MAX);
+	struct value *object;
+	const char *type;
+	enum rc rc;
+
+	if (scratch == NULL)
+		return call_fail(call, FAULT_OURS, RC_NOMEM, "out of memory");
+	rc = call_parse(call, scratch, text, n, &object);
+	if (rc == RC_OK) {
+		type = value_text(value_get(object, "type"), "");
+		if (str_eq(type, "error"))
+			rc = call_fail(call, FAULT_UPSTREAM, RC_UNAVAILABLE, "error in place of an answer");
+		else
+			rc = call->request->stream ? take_streamed(call, type, object) : take_message(call, scratch, object);
+	}
+	arena_free(scratch);
+	return rc;
+}
+
+static enum rc take_event(void *user, const struct sse_event *event)
+{
+	return take_json(user, event->data, event->len);
+}
+
+static enum rc finish(struct call *call)
+{
+	enum rc rc = call->request->stream ? RC_OK : take_json(call, buf_text(&call->answer), call->answer.len);
+
+	if (rc == RC_OK && !call->complete)
+		rc = call_fail(call, FAULT_BROKEN, RC_PROTOCOL, "answer without end");
+	if (rc == RC_OK && call->result->stop == STOP_NONE)
+		call->result->stop = STOP_OTHER;
+	return rc;
+}
+
+enum rc anthropic_generate(const struct provider_access *access, struct arena *arena, const struct provider_request *request,
+                           struct provider_result *result)
+{
+	const struct http_header headers[] = {
+		{"Content-Type", "application/json"},
+		{"anthropic-version", "2023-06-01"},
+		{"x-api-key", access->api_key},
+	};
+	struct dialogue dialogue = {.parts = {0}};
+	struct call call;
+	struct buf body;
+	enum rc rc;
+
+	call_begin(&call, access, arena, request, result);
+	call.protocol = &dialogue;
+	call.on_event = take_event;
+	buf_init(&body, arena, CALL_BODY_MAX);
+	write_body(&body, &call);
+	rc = call_post(&call, "/v1/messages", headers, access->api_key == NULL ? 2 : 3, &body);
+	return rc == RC_OK ? finish(&call) : rc;
+}

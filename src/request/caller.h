@@ -1,0 +1,28 @@
+/*
+ * caller.h - whose keys this process saw of late, so that telling who calls takes no round trip.
+ *
+ * Admission asks the database again, in the call it makes anyway: a revoked key is refused there at once, whatever is remembered here.
+ */
+#ifndef REQUEST_CALLER_H
+#define REQUEST_CALLER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "port/token.h"
+
+struct callers;
+
+struct caller {
+	char supplier[TOKEN_UUID_SIZE]; /* "" : the key is nobody's */
+};
+
+/* The owner frees it with callers_free. */
+enum rc callers_new(int64_t keep_ms, struct callers **out) MUST_CHECK;
+void callers_free(struct callers *callers);
+
+/* Whether the key's hash was seen within keep_ms; fills in the caller then. Any thread. */
+bool callers_find(struct callers *callers, const char *key_hash, struct caller *caller);
+void callers_remember(struct callers *callers, const char *key_hash, const struct caller *caller);
+
+#endif

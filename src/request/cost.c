@@ -1,0 +1,69 @@
+/*
+ * cost.c - exact arithmetic in trillionths of a dollar.
+ */
+#include "request/cost.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define PLACES 12                        /* decimals of a price in USD */
+#define CENT ((__int128)10000000000)     /* trillionths of a dollar in a cent */
+#define TOKENS_MOST ((int64_t)1 << 40)
+#define PRICE_MOST ((int64_t)1000000000000) /* a dollar a token */
+
+static enum rc read_price(const char *text, int64_t *out)
+{
+	int64_t whole = 0;
+	int places = -1;
+
+	if (text == NULL || *text == '\0')
+		return RC_INVALID;
+	for (; *text != '\0'; text++) {
+		if (*text == '.' && places < 0) {
+			places = 0;
+			continue;
+		}
+		if (*text < '0' || *text > '9')
+			return RC_INVALID;
+		if (places >= PLACES) {
+			if (*text != '0')
+				return RC_INVALID;
+			continue;
+		}
+		whole = whole * 10 + (*text - '0');
+		places += places >= 0;
+		if (whole > PRICE_MOST)
+			return RC_INVALID;
+	}
+	for (places = places < 0 ? 0 : places; places < PLACES; places++) {
+		whole *= 10;
+		if (whole > PRICE_MOST)
+			return RC_INVALID;
+	}
+	*out = whole;
+	return RC_OK;
+}
+
+static void print_cents(__int128 total, char cents[COST_TEXT_SIZE])
+{
+	long long whole = (long long)(total / CENT), part = (long long)(total % CENT);
+	size_t n = (size_t)snprintf(cents, COST_TEXT_SIZE, "%lld.%010lld", whole, part);
+
+	while (cents[n - 1] == '0')
+		cents[--n] = '\0';
+	if (cents[n - 1] == '.')
+		cents[--n] = '\0';
+}
+
+enum rc cost_cents(const struct usage *usage, const char *price_input, const char *price_cached, const char *price_output, char cents[COST_TEXT_SIZE])
+{
+	int64_t input, cached, output;
+
+	if (read_price(price_input, &input) != RC_OK || read_price(price_cached, &cached) != RC_OK || read_price(price_output, &output) != RC_OK)
+		return RC_INVALID;
+	if (usage->prompt < 0 || usage->cached < 0 || usage->cached > usage->prompt || usage->completion < 0 || usage->prompt > TOKENS_MOST ||
+	    usage->completion > TOKENS_MOST)
+		return RC_INVALID;
+	print_cents((__int128)(usage->prompt - usage->cached) * input + (__int128)usage->cached * cached + (__int128)usage->completion * output, cents);
+	return RC_OK;
+}

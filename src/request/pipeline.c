@@ -1,0 +1,147 @@
+/*
+ * pipeline.c - the steps of a request, as one table and one loop.
+ *
+ * To read how a request is served, read the table; each step is the file of its name.
+ */
+#include "request/pipeline.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "request/request.h"
+
+static const struct step {
+	const char *name;
+	enum rc (*run)(struct request *rq);
+} steps[] = {
+	{"read", step_read},         {"authenticate", step_authenticate}, {"validate", step_validate}, {"render", step_render}, {"admit", step_admit},
+	{"generate", step_generate}, {"check", step_check},               {"respond", step_respond},
+};
+
+_Static_assert(COUNT_OF(steps) < REQUEST_STEPS_MAX, "the log has a place for each step and for settle");
+
+enum rc request_fail(struct request *rq, enum problem_code code, const char *detail)
+{
+	rq->problem = problem_get(code);
+	rq->detail = detail;
+	return RC_INVALID;
+}
+
+static void note_step(struct request *rq, const char *name, int64_t since_us)
+{
+	rq->steps[rq->step_count].name = name;
+	rq->steps[rq->step_count++].us = (int)(clock_us() - since_us);
+}
+
+static void run_steps(struct request *rq)
+{
+	for (size_t i = 0; i < COUNT_OF(steps); i++) {
+		int64_t since_us = clock_us();
+		enum rc rc;
+
+		if (since_us >= rq->deadline_us) {
+			request_fail(rq, PROBLEM_UPSTREAM_TIMEOUT, "the deadline passed");
+			return;
+		}
+		rc = steps[i].run(rq);
+		note_step(rq, steps[i].name, since_us);
+		if (rc != RC_OK) {
+			if (rc != RC_DONE && rq->problem == NULL && !rq->caller_gone)
+				request_fail(rq, PROBLEM_INTERNAL, rc_name(rc));
+			return;
+		}
+	}
+}
+
+static void log_steps(struct log_line *line, const struct request *rq)
+{
+	char text[512];
+	size_t n = 0;
+
+	text[0] = '\0';
+	for (unsigned i = 0; i < rq->step_count && n < sizeof text; i++)
+		n += (size_t)snprintf(text + n, sizeof text - n, "%s%s:%d", i == 0 ? "" : ",", rq->steps[i].name, rq->steps[i].us);
+	log_str(line, "steps_us", text);
+}
+
+static void log_generation(struct log_line *line, const struct request *rq)
+{
+	if (rq->admission.ticket == NULL)
+		return;
+	log_str(line, "model", rq->admission.model);
+	log_str(line, "cached", rq->admission.cached ? "yes" : "no");
+	if (rq->admission.cached)
+		return;
+	log_int(line, "prompt_tokens", rq->result.usage.prompt);
+	log_int(line, "completion_tokens", rq->result.usage.completion);
+	log_str(line, "usage", rq->result.usage.reported ? "reported" : "estimated");
+	log_int(line, "first_text_us", rq->result.first_text_us);
+	if (rq->result.fault != FAULT_NONE)
+		log_str(line, "fault", provider_fault_name(rq->result.fault));
+	if (rq->result.status != 0)
+		log_int(line, "upstream_status", rq->result.status);
+}
+
+static void log_request(const struct request *rq)
+{
+	static const char *const modes[] = {[ANSWER_JSON] = "json", [ANSWER_TEXT] = "text", [ANSWER_SSE] = "sse"};
+	struct log_line line;
+
+	log_begin(&line, LOG_INFO_, "request");
+	log_str(&line, "id", rq->id);
+	log_str(&line, "method", rq->method);
+	log_str(&line, "path", rq->path);
+	log_str(&line, "endpoint", rq->endpoint == NULL ? NULL : rq->endpoint->name);
+	log_str(&line, "supplier", rq->supplier);
+	log_int(&line, "status", rq->head_sent && rq->problem == NULL ? 200 : rq->problem != NULL ? rq->problem->status : 0);
+	log_str(&line, "code", rq->problem == NULL ? NULL : rq->problem->name);
+	log_str(&line, "detail", rq->detail);
+	log_str(&line, "mode", modes[rq->mode]);
+	log_str(&line, "caller", rq->caller_gone ? "left" : NULL);
+	log_generation(&line, rq);
+	log_int(&line, "us", clock_us() - rq->started_us);
+	log_steps(&line, rq);
+	log_send(&line);
+}
+
+static void serve(struct request *rq)
+{
+	int64_t since_us;
+
+	run_steps(rq);
+	if (rq->problem != NULL)
+		respond_problem(rq);
+	since_us = clock_us();
+	settle_reservation(rq);
+	if (rq->admission.ticket != NULL)
+		note_step(rq, "settle", since_us);
+	if (fcgi_finish(rq->fcgi) != RC_OK)
+		rq->caller_gone = true;
+	if (rq->problem != NULL)
+		atomic_fetch_add(&rq->service->refused, rq->admission.ticket == NULL);
+	if (rq->endpoint != NULL)
+		catalog_release(rq->service->catalog, rq->endpoint);
+	log_request(rq);
+}
+
+void pipeline_serve(struct service *service, struct fcgi *fcgi)
+{
+	struct request rq = {.service = service, .fcgi = fcgi, .started_us = clock_us(), .arena = arena_new(REQUEST_ARENA_MAX)};
+
+	atomic_fetch_add(&service->requests, 1);
+	atomic_fetch_add(&service->active, 1);
+	rq.deadline_us = rq.started_us + service->settings->request_terminate_timeout * 1000;
+	fcgi_send_timeout(fcgi, (int)service->settings->send_timeout);
+	if (rq.arena != NULL && token_request_id(rq.id) == RC_OK) {
+		buf_init(&rq.text, rq.arena, PROVIDER_TEXT_MAX);
+		serve(&rq);
+	} else {
+		log_msg(LOG_ERROR_, "request", "no memory or no randomness to begin with");
+		fcgi_finish(fcgi);
+	}
+	arena_free(rq.arena);
+	atomic_fetch_sub(&service->active, 1);
+}

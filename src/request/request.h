@@ -1,0 +1,112 @@
+/*
+ * request.h - the one structure that the steps of the pipeline pass along, and what each step promises.
+ *
+ * A step reads what earlier steps left here and leaves its own; steps never call each other. All pointers belong to the request's arena, the endpoint or
+ * the service.
+ */
+#ifndef REQUEST_REQUEST_H
+#define REQUEST_REQUEST_H
+
+#include "port/fcgi.h"
+#include "port/token.h"
+#include "request/problem.h"
+#include "request/service.h"
+
+#define REQUEST_ARENA_MAX (48u << 20)
+#define REQUEST_STEPS_MAX 16
+
+enum answer_mode {
+	ANSWER_JSON, /* one JSON object at the end */
+	ANSWER_TEXT, /* text/plain, piece by piece */
+	ANSWER_SSE,  /* server-sent events, piece by piece */
+};
+
+/* What fpm.admit said. */
+struct admission {
+	const char *ticket; /* of the ledger's row; NULL where there is none (yet) */
+	bool cached;        /* the row is a cache hit: there is nothing to settle */
+	const char *model;  /* as the ledger names it */
+	const char *price_input, *price_cached, *price_output; /* USD a token, exact decimals */
+	const char *rate_limit, *rate_remaining, *rate_reset;  /* NULL where the endpoint has no rate */
+	int64_t prompt_estimate; /* tokens, by the stated estimate */
+};
+
+struct request {
+	struct service *service;
+	struct fcgi *fcgi;
+	struct arena *arena;
+	char id[TOKEN_REQUEST_SIZE];
+	int64_t started_us, deadline_us;
+
+	/* read */
+	const char *method, *path;
+	const struct endpoint *endpoint;
+	const char *body;
+	size_t body_len;
+
+	/* authenticate */
+	char key_hash[TOKEN_DIGEST_SIZE];
+	const char *supplier; /* uuid */
+
+	/* validate */
+	const struct value *input;
+	struct messages history;
+	enum answer_mode mode;
+
+	/* render */
+	struct messages messages;
+
+	/* admit */
+	const struct provider_access *access;
+	const char *model; /* as the provider names it */
+	int max_tokens;
+	struct admission admission;
+
+	/* generate */
+	struct provider_result result;
+	bool generated;  /* the call came to its end without a fault */
+	struct buf text; /* all of the text so far */
+
+	/* check */
+	const struct value *output; /* of a JSON endpoint, parsed and checked */
+
+	/* respond */
+	bool head_sent;
+	bool caller_gone;
+
+	/* where it ended */
+	const struct problem *problem; /* NULL: none */
+	int retry_after_s;             /* overrides the catalogue's */
+	struct schema_faults faults;   /* with PROBLEM_INVALID_INPUT */
+	const char *detail;            /* our words for the log; never sent */
+	const char *allow;             /* with PROBLEM_METHOD */
+
+	struct {
+		const char *name;
+		int us;
+	} steps[REQUEST_STEPS_MAX];
+	unsigned step_count;
+};
+
+/* Ends the pipeline with a problem: `return request_fail(rq, PROBLEM_…, "what the log should say")`. Always RC_INVALID. */
+enum rc request_fail(struct request *rq, enum problem_code code, const char *detail);
+
+/* The steps, in order. Each returns RC_OK to go on; anything else stops the pipeline, with rq->problem set (RC_DONE: nothing more to do). */
+enum rc step_read(struct request *rq) MUST_CHECK;         /* endpoint, method, body */
+enum rc step_authenticate(struct request *rq) MUST_CHECK; /* key_hash, supplier */
+enum rc step_validate(struct request *rq) MUST_CHECK;     /* input, history, mode */
+enum rc step_render(struct request *rq) MUST_CHECK;       /* messages */
+enum rc step_admit(struct request *rq) MUST_CHECK;        /* access, model, admission; a reservation stands from here on */
+enum rc step_generate(struct request *rq) MUST_CHECK;     /* result, text; streams go out while it runs */
+enum rc step_check(struct request *rq) MUST_CHECK;        /* a JSON output against its schema */
+enum rc step_respond(struct request *rq) MUST_CHECK;      /* the answer, or a stream's end */
+
+/* respond.c: what generate writes through, and what the pipeline sends when a step failed. */
+enum rc respond_piece(struct request *rq, const char *text, size_t n) MUST_CHECK;
+enum rc respond_heartbeat(struct request *rq) MUST_CHECK;
+void respond_problem(struct request *rq);
+
+/* settle.c: ends the reservation, exactly once, whatever happened: now, or from the service's queue when the database is away. */
+void settle_reservation(struct request *rq);
+
+#endif

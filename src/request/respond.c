@@ -1,0 +1,251 @@
+/*
+ * respond.c - everything that is written to a caller: answers, streams, heartbeats, problems.
+ *
+ * Bytes of a stream are flushed as they come. The last bytes of an answer stay in the buffer until the request is finished, which is after its settlement: who has
+ * read an answer to its end can read its row.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "request/cost.h"
+#include "request/request.h"
+
+#define HEAD_MAX 4096u
+#define FRAME_MAX (4u << 20)
+
+static enum rc write_out(struct request *rq, const struct buf *bytes, bool flush)
+{
+	enum rc rc = bytes->rc;
+
+	if (rc == RC_OK)
+		rc = fcgi_write(rq->fcgi, buf_text(bytes), bytes->len);
+	if (rc == RC_OK && flush)
+		rc = fcgi_flush(rq->fcgi);
+	if (rc == RC_GONE)
+		rq->caller_gone = true;
+	return rc;
+}
+
+static void add_rate(struct request *rq, struct buf *head)
+{
+	const struct admission *a = &rq->admission;
+
+	if (a->rate_limit == NULL || a->rate_remaining == NULL || a->rate_reset == NULL)
+		return;
+	buf_printf(head, "RateLimit-Policy: \"%s\";q=%s;w=%d\r\n", rq->endpoint->name, a->rate_limit, rq->endpoint->rate.period_s);
+	buf_printf(head, "RateLimit: \"%s\";r=%s;t=%s\r\n", rq->endpoint->name, a->rate_remaining, a->rate_reset);
+}
+
+static void add_head(struct request *rq, struct buf *head, int status, const char *type)
+{
+	static const struct {
+		int status;
+		const char *reason;
+	} reasons[] = {{200, "OK"},
+		       {400, "Bad Request"},
+		       {401, "Unauthorized"},
+		       {403, "Forbidden"},
+		       {404, "Not Found"},
+		       {405, "Method Not Allowed"},
+		       {413, "Content Too Large"},
+		       {429, "Too Many Requests"},
+		       {502, "Bad Gateway"},
+		       {503, "Service Unavailable"},
+		       {504, "Gateway Timeout"}};
+	const char *reason = "Error";
+
+	for (size_t i = 0; i < COUNT_OF(reasons); i++)
+		if (reasons[i].status == status)
+			reason = reasons[i].reason;
+	buf_printf(head, "Status: %d %s\r\nContent-Type: %s\r\nX-Request-Id: %s\r\n", status, reason, type, rq->id);
+	buf_puts(head, "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n");
+	if (rq->endpoint != NULL)
+		add_rate(rq, head);
+	if (rq->admission.model != NULL)
+		buf_printf(head, "X-Model: %s\r\n", rq->admission.model);
+}
+
+/* The head of a stream goes out with its first bytes. X-Accel-Buffering keeps nginx from collecting them. */
+static void add_stream_head(struct request *rq, struct buf *out)
+{
+	if (rq->head_sent)
+		return;
+	add_head(rq, out, 200, rq->mode == ANSWER_SSE ? "text/event-stream; charset=utf-8" : "text/plain; charset=utf-8");
+	buf_puts(out, "X-Accel-Buffering: no\r\n\r\n");
+	rq->head_sent = true;
+}
+
+enum rc respond_piece(struct request *rq, const char *text, size_t n)
+{
+	struct arena *scratch = arena_new(FRAME_MAX);
+	struct buf out;
+	enum rc rc;
+
+	if (scratch == NULL)
+		return RC_NOMEM;
+	buf_init(&out, scratch, FRAME_MAX);
+	add_stream_head(rq, &out);
+	if (rq->mode == ANSWER_SSE) {
+		buf_puts(&out, "data: {\"text\":");
+		buf_json_string(&out, text, n);
+		buf_puts(&out, "}\n\n");
+	} else {
+		buf_add(&out, text, n);
+	}
+	rc = write_out(rq, &out, true);
+	arena_free(scratch);
+	return rc;
+}
+
+enum rc respond_heartbeat(struct request *rq)
+{
+	struct arena *scratch = arena_new(HEAD_MAX);
+	struct buf out;
+	enum rc rc;
+
+	if (scratch == NULL)
+		return RC_NOMEM;
+	buf_init(&out, scratch, HEAD_MAX);
+	add_stream_head(rq, &out);
+	buf_puts(&out, ": heartbeat\n\n");
+	rc = write_out(rq, &out, true);
+	arena_free(scratch);
+	return rc;
+}
+
+static void add_usage(struct request *rq, struct buf *out)
+{
+	const struct usage *usage = &rq->result.usage;
+	char cents[COST_TEXT_SIZE] = "0";
+
+	if (!rq->admission.cached &&
+	    cost_cents(usage, rq->admission.price_input, rq->admission.price_cached, rq->admission.price_output, cents) != RC_OK)
+		log_msg(LOG_ERROR_, "cost", "no exact cost for request %s", rq->id);
+	buf_printf(out, "\"usage\":{\"tokensUsed\":%lld,\"costCents\":%s,\"fromCache\":%s}",
+		   rq->admission.cached ? 0LL : (long long)(usage->prompt + usage->completion), cents, rq->admission.cached ? "true" : "false");
+}
+
+static void add_json_answer(struct request *rq, struct buf *out)
+{
+	buf_putc(out, '{');
+	buf_json_string(out, rq->endpoint->answer, strlen(rq->endpoint->answer));
+	buf_putc(out, ':');
+	if (rq->output != NULL)
+		value_write(out, rq->output, 0);
+	else
+		buf_json_string(out, buf_text(&rq->text), rq->text.len);
+	buf_putc(out, ',');
+	add_usage(rq, out);
+	buf_puts(out, "}\n");
+}
+
+static enum rc respond_json(struct request *rq)
+{
+	struct buf body, out;
+
+	buf_init(&body, rq->arena, FRAME_MAX);
+	buf_init(&out, rq->arena, FRAME_MAX + HEAD_MAX);
+	add_json_answer(rq, &body);
+	if (body.rc != RC_OK)
+		return request_fail(rq, PROBLEM_INTERNAL, "the answer does not fit");
+	add_head(rq, &out, 200, "application/json; charset=utf-8");
+	buf_printf(&out, "Content-Length: %zu\r\n\r\n", body.len);
+	buf_add(&out, body.data, body.len);
+	rq->head_sent = true;
+	return write_out(rq, &out, false);
+}
+
+enum rc step_respond(struct request *rq)
+{
+	struct buf out;
+
+	if (rq->mode == ANSWER_JSON)
+		return respond_json(rq);
+	buf_init(&out, rq->arena, HEAD_MAX);
+	add_stream_head(rq, &out);
+	if (rq->mode == ANSWER_SSE) {
+		buf_puts(&out, "event: done\ndata: {");
+		add_usage(rq, &out);
+		buf_puts(&out, "}\n\n");
+	}
+	return write_out(rq, &out, false);
+}
+
+static void add_details(struct request *rq, struct buf *out)
+{
+	if (rq->faults.count == 0)
+		return;
+	buf_puts(out, ",\"details\":[");
+	for (unsigned i = 0; i < rq->faults.count; i++) {
+		const struct schema_fault *fault = &rq->faults.items[i];
+		const char *reason = fault->reason == NULL ? "" : fault->reason;
+
+		buf_puts(out, i == 0 ? "{\"path\":" : ",{\"path\":");
+		buf_json_string(out, fault->path, strlen(fault->path));
+		buf_puts(out, ",\"reason\":");
+		buf_json_string(out, reason, strlen(reason));
+		buf_putc(out, '}');
+	}
+	buf_putc(out, ']');
+}
+
+static void add_problem(struct request *rq, struct buf *out)
+{
+	const struct problem *problem = rq->problem;
+
+	buf_puts(out, "{\"error\":");
+	buf_json_string(out, problem->message, strlen(problem->message));
+	buf_printf(out, ",\"code\":\"%s\",\"requestId\":\"%s\"", problem->name, rq->id);
+	if (problem->code == PROBLEM_INVALID_INPUT || problem->code == PROBLEM_INVALID_JSON)
+		add_details(rq, out);
+	buf_putc(out, '}');
+}
+
+/* Bytes have gone out under a 200: the problem is told in the stream itself. */
+static void end_stream(struct request *rq, struct buf *out)
+{
+	if (rq->mode == ANSWER_SSE) {
+		buf_puts(out, "event: error\ndata: ");
+		add_problem(rq, out);
+		buf_puts(out, "\n\n");
+	} else if (rq->mode == ANSWER_TEXT) {
+		buf_printf(out, "\n\n[%s: %s Request %s]\n", rq->problem->name, rq->problem->message, rq->id);
+	}
+}
+
+static void answer_problem(struct request *rq, struct buf *out)
+{
+	const struct problem *problem = rq->problem;
+	int retry_after_s = rq->retry_after_s > 0 ? rq->retry_after_s : problem->retry_after_s;
+	struct buf body;
+
+	buf_init(&body, rq->arena, 1u << 20);
+	add_problem(rq, &body);
+	buf_putc(&body, '\n');
+	add_head(rq, out, problem->status, "application/json; charset=utf-8");
+	if (retry_after_s > 0)
+		buf_printf(out, "Retry-After: %d\r\n", retry_after_s);
+	if (problem->code == PROBLEM_UNAUTHENTICATED)
+		buf_puts(out, "WWW-Authenticate: Bearer\r\n");
+	if (rq->allow != NULL)
+		buf_printf(out, "Allow: %s\r\n", rq->allow);
+	buf_printf(out, "Content-Length: %zu\r\n\r\n", body.len);
+	buf_add(out, buf_text(&body), body.len);
+}
+
+void respond_problem(struct request *rq)
+{
+	struct buf out;
+
+	if (rq->caller_gone)
+		return;
+	buf_init(&out, rq->arena, (1u << 20) + HEAD_MAX);
+	if (rq->head_sent)
+		end_stream(rq, &out);
+	else
+		answer_problem(rq, &out);
+	rq->head_sent = true;
+	if (write_out(rq, &out, false) != RC_OK)
+		rq->caller_gone = true;
+}

@@ -1,0 +1,87 @@
+/*
+ * settle.c - how a request ended, in the ledger's words, and what it is charged.
+ */
+#include <stdatomic.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "provider/usage.h"
+#include "request/request.h"
+#include "request/settlement.h"
+#include "request/ticket.h"
+
+/* A provider that answered with an error's status bills nothing; one that was silent or broke off may have used the prompt and what it sent. */
+static void estimate_usage(struct request *rq)
+{
+	struct usage *usage = &rq->result.usage;
+	bool error_status = rq->result.status != 0 && rq->result.status != 200;
+
+	if (usage->reported)
+		return;
+	*usage = (struct usage){0};
+	if (!rq->result.sent || error_status)
+		return;
+	usage->prompt = rq->admission.prompt_estimate;
+	usage->completion = usage_estimate(rq->result.text_bytes);
+}
+
+static const char *ledger_state(const struct request *rq)
+{
+	if (!rq->result.sent && !rq->generated)
+		return "void";
+	if (rq->result.fault == FAULT_CALLER)
+		return "aborted";
+	return rq->problem == NULL ? "settled" : "failed";
+}
+
+/* Only a whole answer that may be shared is kept: one that was cut at its ceiling is worth no second look. */
+static const char *content_to_cache(const struct request *rq, const char *state)
+{
+	if (rq->endpoint->cache.scope == CACHE_OFF || !str_eq(state, "settled") || rq->result.stop != STOP_END || rq->text.len == 0)
+		return NULL;
+	return buf_text(&rq->text);
+}
+
+static void count(struct request *rq, const char *state)
+{
+	if (str_eq(state, "aborted"))
+		atomic_fetch_add(&rq->service->aborted, 1);
+	else if (!str_eq(state, "settled"))
+		atomic_fetch_add(&rq->service->failed, 1);
+}
+
+static const char *error_name(const struct request *rq, const char *state)
+{
+	if (str_eq(state, "aborted"))
+		return "caller_left";
+	return rq->problem == NULL ? NULL : rq->problem->name;
+}
+
+void settle_reservation(struct request *rq)
+{
+	const struct usage *usage = &rq->result.usage;
+	struct settlement settlement;
+
+	if (rq->admission.ticket == NULL)
+		return;
+	if (rq->admission.cached) {
+		atomic_fetch_add(&rq->service->cache_hits, 1);
+		return;
+	}
+	estimate_usage(rq);
+	settlement = (struct settlement){
+		.ticket = rq->admission.ticket,
+		.state = ledger_state(rq),
+		.prompt = usage->prompt,
+		.cached = usage->cached,
+		.completion = usage->completion,
+		.estimated = !usage->reported && (usage->prompt > 0 || usage->completion > 0),
+		.duration_ms = (clock_us() - rq->started_us) / 1000,
+		.lock_key = ticket_lock_key(rq->supplier, rq->endpoint->feature),
+	};
+	settlement.error = error_name(rq, settlement.state);
+	settlement.content = content_to_cache(rq, settlement.state);
+	count(rq, settlement.state);
+	if (settlement_book(rq->service->db, rq->arena, &settlement) != RC_OK)
+		settlement_later(rq->service->settles, &settlement);
+}

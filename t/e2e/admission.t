@@ -1,0 +1,267 @@
+# Admission, settlement and sweep from many connections at once, against a PostgreSQL of its own: no limit is passed by one, no row ends twice, nobody
+# deadlocks, and the audit finds everything equal, even while it all runs. Directly, and through PgBouncer in transaction mode where that is
+# installed.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::More;
+use Digest::SHA qw(sha256_hex);
+use Cluster;
+
+my $workers = 16;
+my $pg = Cluster->new(settings => { deadlock_timeout => '200ms' })->start->migrate;
+my $dbh = $pg->dbh;
+
+my $admit_sql = 'select verdict, ticket from fpm.admit(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)';
+my $settle_sql = 'select done, state from fpm.settle(?, ?, ?, ?, ?, ?, ?, ?, ?)';
+
+sub supplier {
+	my ($tier) = @_;
+	my ($id) = $dbh->selectrow_array('select fpm.supplier_add(null, null, ?)', undef, $tier);
+	$dbh->do('select fpm.key_create(?, ?, ?, ?)', undef, $id, sha256_hex($id), 'pfk_test', 'test');
+	return $id;
+}
+
+sub admit {
+	my ($db, $id, %with) = @_;
+	my %call = (feature => 'email_template', rate => [0, 0, 0], max_tokens => 1000, content => undef, timeout => 60000, worker => "w$$", %with);
+	return $db->selectrow_array($admit_sql, undef, sha256_hex($id), 'r', $call{feature}, '/e', 'openai', 'gpt-4o-mini', @{$call{rate}}, 1000, 250,
+		$call{max_tokens}, $call{content}, $call{content} ? 'shared' : 'off', 3600, $call{timeout}, 0, $call{worker}, 0);
+}
+
+sub settle {
+	my ($db, $ticket, $state, $prompt, $completion, $content) = @_;
+	return $db->selectrow_array($settle_sql, undef, $ticket, $state // 'settled', $prompt // 100, 0, $completion // 50, 0, 1, undef, $content);
+}
+
+# Runs the code in so many processes, each with a connection of its own, all let go at once. Returns the lines they reported, and fails on any error.
+sub at_once {
+	my ($count, $code, $dsn) = @_;
+	pipe(my $gate, my $open) or die "pipe: $!";
+	pipe(my $read, my $write) or die "pipe: $!";
+	my @pids;
+	for my $n (0 .. $count - 1) {
+		my $pid = fork // die "fork: $!";
+		if ($pid) {
+			push @pids, $pid;
+			next;
+		}
+		close $open;
+		close $read;
+		srand($n + 1);
+		my @said = eval {
+			my $db = $dsn ? DBI->connect($dsn, undef, undef, { RaiseError => 1, PrintError => 0, pg_server_prepare => 0 }) : $pg->dbh;
+			sysread $gate, my $nothing, 1;
+			my @out = $code->($db, $n);
+			$db->disconnect;
+			@out;
+		};
+		@said = ("error: $@" =~ tr/\n/ /r) if $@;
+		syswrite $write, join '', map { "$_\n" } @said;
+		require POSIX;
+		POSIX::_exit(0);
+	}
+	close $gate;
+	close $write;
+	close $open;
+	my @lines = <$read>;
+	waitpid $_, 0 for @pids;
+	chomp @lines;
+	my @errors = grep { /^error: / } @lines;
+	is($errors[0] // '', '', 'nobody met an error');
+	return @lines;
+}
+
+sub count_of {
+	my ($what, @lines) = @_;
+	return scalar grep { $_ eq $what } @lines;
+}
+
+sub audit_is_clean {
+	my ($name) = @_;
+	my $rows = $dbh->selectall_arrayref('select * from fpm.audit()');
+	is_deeply($rows, [], $name);
+}
+
+sub last_places {
+	my ($way, $dsn, $seed) = @_;
+	$dbh->do(q{insert into public.ai_usage_limits (tier_name, feature_type, monthly_limit, daily_limit, cost_limit_cents)
+		values ('last50', 'email_template', 53, -1, -1), ('lastcent', 'email_template', -1, -1, 3.975) on conflict do nothing});
+	for my $tier (qw(last50 lastcent)) {
+		my $id = supplier($tier);
+		admit($dbh, $id) for 1 .. 3;
+		my @verdicts = at_once($workers, sub {
+			my ($db, $n) = @_;
+			srand($seed * 100 + $n);
+			return map { select undef, undef, undef, rand 0.002; (admit($db, $id))[0] } 1 .. 1000 / $workers + 1;
+		}, $dsn);
+		cmp_ok(scalar @verdicts, '>=', 1000, "$way, seed $seed, $tier: a thousand calls");
+		is(count_of('admitted', @verdicts), 50, 'exactly fifty get through');
+		my ($month, $reserved) = $dbh->selectrow_array('select month_count, trim_scale(reserved) from fpm.counters where supplier_id = ?', undef, $id);
+		is("$month $reserved", '53 3.975', 'as the counter has it, to the last fraction');
+	}
+}
+
+last_places('directly', undef, $_) for 1 .. 3;
+audit_is_clean('all is equal');
+
+SKIP: {
+	skip 'pgbouncer is not installed', 1 unless $pg->pool;
+	last_places('through PgBouncer', $pg->dsn =~ s/port=5432/port=6432/r, 1);
+	$pg->stop_pool;
+}
+
+subtest 'a rate of five an hour' => sub {
+	my $id = supplier('enterprise');
+	my @verdicts = at_once($workers, sub {
+		my ($db) = @_;
+		return map { (admit($db, $id, rate => [5, 3600, 0]))[0] } 1 .. 20;
+	});
+	is(count_of('admitted', @verdicts), 5, 'lets five of 320 through');
+	is(count_of('rate_limit', @verdicts), 315, 'and refuses the rest');
+};
+
+subtest 'many settle the same calls' => sub {
+	my $id = supplier('enterprise');
+	my @tickets = map { (admit($dbh, $id))[1] } 1 .. 60;
+	my @states = qw(settled failed aborted void);
+	my @done = at_once($workers, sub {
+		my ($db, $n) = @_;
+		return map { "$_->[1]" } grep { $_->[0] } map { [settle($db, $_, $states[$n % 4])] } @tickets;
+	});
+	is(scalar @done, 60, 'each ends once');
+	my ($reserved) = $dbh->selectrow_array('select trim_scale(reserved) from fpm.counters where supplier_id = ?', undef, $id);
+	is($reserved, '0', 'and nothing is held any more');
+	audit_is_clean('all is equal');
+};
+
+subtest 'settlements and sweeps race for the same calls' => sub {
+	my @ids = map { supplier('enterprise') } 1 .. 5;
+	my @tickets = map { (admit($dbh, $ids[$_ % 5], timeout => 0, worker => $_ % 2 ? 'dead' : 'slow'))[1] } 1 .. 400;
+	my @ends = at_once(8, sub {
+		my ($db, $n) = @_;
+		if ($n < 4) {
+			return map { 'ended ' . ($db->selectrow_array('select expired from fpm.sweep(?)', undef, $n % 2 ? 'dead' : undef))[0] } 1 .. 10;
+		}
+		return map { (settle($db, $_))[0] ? 'ended 1' : () } sort { rand() <=> 0.5 } @tickets;
+	});
+	my $ended = 0;
+	$ended += (split)[1] for @ends;
+	is($ended, 400, 'each ends once');
+	audit_is_clean('all is equal');
+};
+
+# As a process of the daemon does it: many calls of many suppliers share a transaction, in the order of their lock keys; among them hits on and
+# fillings of the same cache entries, while the janitors of several machines sweep, refusals are counted, and somebody audits.
+subtest 'transactions of many calls' => sub {
+	my @ids = map { supplier('enterprise') } 1 .. 12;
+	my %key;
+	for my $id (@ids) {
+		$key{$id}{$_} = $dbh->selectrow_array('select fpm.lock_key(?, ?)', undef, $id, $_) for qw(email_template chatbot);
+	}
+	my @contents = map { sha256_hex("content $_") } 1 .. 4;
+	my @lines = at_once(12, sub {
+		my ($db, $n) = @_;
+		if ($n == 0) {
+			return map { map { "found @$_" } @{$db->selectall_arrayref('select check_name, subject from fpm.audit()')} } 1 .. 15;
+		}
+		if ($n < 4) {
+			for (1 .. 60) {
+				$db->do('select fpm.sweep(null)');
+				$db->do('select fpm.count_refusals(?)', undef, sprintf '[{"supplier": "%s", "feature": "f", "reason": "r", "count": 1}, '
+					. '{"supplier": null, "feature": "f", "reason": "r", "count": 1}]', $ids[rand @ids]);
+				$db->do(q{update public.ai_response_cache set expires_at = now() where id in (
+					select id from public.ai_response_cache limit 1 for update skip locked)}) if $_ % 7 == 0;
+			}
+			return;
+		}
+		my (@open, @said);
+		for my $round (1 .. 25) {
+			my @calls = map { my $id = $ids[rand @ids]; my $feature = rand() < 0.5 ? 'email_template' : 'chatbot';
+				{ id => $id, feature => $feature, key => $key{$id}{$feature}, content => rand() < 0.5 ? $contents[rand @contents] : undef } } 1 .. 12;
+			my @batch = sort { $a->{key} <=> $b->{key} } @calls, @open;
+			@open = ();
+			$db->begin_work;
+			for my $call (@batch) {
+				if ($call->{ticket}) {
+					my ($done) = settle($db, $call->{ticket}, (qw(settled settled settled failed aborted void))[rand 6], int rand 1000, int rand 900, "answer $$");
+					push @said, $done ? 'settled' : 'not settled';
+					next;
+				}
+				my ($verdict, $ticket) = admit($db, $call->{id}, feature => $call->{feature}, content => $call->{content}, timeout => 60000);
+				push @said, $verdict;
+				push @open, { key => $call->{key}, ticket => $ticket } if $verdict eq 'admitted';
+			}
+			$db->commit;
+		}
+		settle($db, $_->{ticket}) for @open;
+		return @said;
+	});
+	is(count_of('admitted', @lines) + count_of('cached', @lines), 8 * 25 * 12, 'all were answered');
+	cmp_ok(count_of('cached', @lines), '>', 0, 'some from the cache');
+	is(count_of('not settled', @lines), 0, 'every one settled');
+	is_deeply([grep { /^found/ } @lines], [], 'the audit found nothing while it ran');
+	audit_is_clean('nor afterwards');
+	my ($rows) = $dbh->selectrow_array('select count(*) from fpm.reservations where supplier_id = any (?)', undef, \@ids);
+	is($rows, 0, 'nothing is open');
+	my ($refused) = $dbh->selectrow_array('select sum(count) from fpm.refusals');
+	is($refused, 3 * 60 * 2, 'every refusal is counted');
+};
+
+# What the order of lock keys cannot order must not be waited for. One connection leaves its transaction open over a cache entry, another comes upon
+# it.
+subtest 'no call waits for a cache entry' => sub {
+	my @ids = map { supplier('enterprise') } 1 .. 4;
+	my ($known, $new) = map { sha256_hex($_) } qw(known new);
+	my @open = map { [(admit($dbh, $ids[$_], content => $known))[1], (admit($dbh, $ids[$_], content => $new))[1]] } 0 .. 3;
+	settle($dbh, $open[0][0], 'settled', 1, 1, 'an answer');
+
+	my ($one, $two) = map { $pg->dbh } 1 .. 2;
+	$two->do(q{set statement_timeout = '2s'});
+	$one->begin_work;
+	is((admit($one, $ids[0], content => $known))[0], 'cached', 'a hit that is not committed');
+	is((settle($one, $open[0][1], 'settled', 1, 1, 'a new answer'))[0], 1, 'and an answer that is not');
+	is((admit($two, $ids[1], content => $known))[0], 'cached', 'another hit does not wait');
+	is((settle($two, $open[1][0], 'settled', 1, 1, 'an answer'))[0], 1, 'nor does who has the same answer');
+	is((settle($two, $open[1][1], 'settled', 1, 1, 'a new answer'))[0], 1, 'nor who has the same new one');
+	$dbh->do('update public.ai_models set cost_per_input_token = cost_per_input_token');
+	is((admit($two, $ids[2], content => sha256_hex('other')))[0], 'admitted', 'nor an admission');
+	ok(eval { $two->do('select fpm.sweep(null)') }, 'nor a sweep');
+	$one->commit;
+	$two->do('select fpm.sweep(null)');
+	my ($hits) = $dbh->selectrow_array('select cache_hits from public.ai_response_cache where prompt_hash = fpm.cache_key(?, null, ?)', undef,
+		'shared', $known);
+	is($hits, 2, 'and no hit is lost');
+
+	$dbh->do('update public.ai_response_cache set expires_at = clock_timestamp() where prompt_hash = fpm.cache_key(?, null, ?)', undef, 'shared',
+		$known);
+	$one->begin_work;
+	$one->do('select fpm.sweep(null)');
+	is((settle($two, $open[2][0], 'settled', 1, 1, 'an answer'))[0], 1, 'nor who stores what is being swept');
+	$one->commit;
+	$one->begin_work;
+	$one->do('delete from public.user_profiles where id = ?', undef, $ids[3]);
+	is((admit($two, $ids[3]))[0], 'unauthenticated', 'nor who calls while its supplier is deleted');
+	$one->rollback;
+	is((admit($two, $ids[3]))[0], 'admitted', 'who then was not');
+	$_->disconnect for $one, $two;
+};
+
+subtest 'a crash of the database' => sub {
+	my $id = supplier('enterprise');
+	my @tickets = map { (admit($dbh, $id))[1] } 1 .. 20;
+	settle($dbh, $_) for @tickets[0 .. 9];
+	$dbh->disconnect;
+	$pg->stop('immediate')->start;
+	$dbh = $pg->dbh;
+	my ($open) = $dbh->selectrow_array(q{select count(*) from public.ai_usage_tracking where supplier_id = ? and state = 'reserved'}, undef, $id);
+	is($open, 10, 'every reservation that was answered is there');
+	my ($ended) = $dbh->selectrow_array('select expired from fpm.sweep(?)', undef, "w$$");
+	cmp_ok($ended, '>=', 10, 'the sweep of its worker ends them');
+	audit_is_clean('all is equal');
+};
+
+$dbh->disconnect;
+done_testing();

@@ -1,0 +1,52 @@
+# PostgreSQL goes away and comes back: clear answers at once, nothing spent, nothing lost, nobody restarts anything.
+use strict;
+use warnings;
+
+use JSON::PP;
+use Test::More;
+use Harness;
+use Harness::Process qw(now patience);
+use Wedding qw(email directive problem);
+
+my $h = Harness->new(web => 'lighttpd');
+my $s = $h->supplier('enterprise');
+my $pg = $h->cluster;
+
+is $h->post($Wedding::EMAIL, email(), key => $s->{key})->status, 200, 'it works';
+
+for my $how (qw(fast immediate)) {
+	subtest "stopped ($how)" => sub {
+		my $requests = $h->standin->counts->{requests};
+		$pg->stop($how);
+		for (1 .. 5) {
+			my $r = $h->post($Wedding::EMAIL, email(), key => $s->{key});
+			problem $r, 503, 'database_unavailable', 'the problem';
+			cmp_ok $r->seconds, '<', patience(1), 'within a second';
+		}
+		problem $h->post($Wedding::EMAIL, email(), key => 'pfk_' . 'x' x 38), 401, 'unauthenticated', 'a wrong key is told without it';
+		is $h->standin->counts->{requests}, $requests, 'nothing was spent';
+		$pg->start;
+		my $r = $h->post($Wedding::EMAIL, email(), key => $s->{key});
+		is $r->status, 200, 'the next request works' or diag $r->body;
+	};
+}
+
+subtest 'it goes away in the middle of a stream' => sub {
+	my $stream = $h->open_stream($Wedding::EMAIL, email(directive('pieces=8 gate=4 tokens=77 prompt=11'), stream => JSON::PP::true),
+		key => $s->{key}, headers => {Accept => 'text/event-stream'});
+	ok $stream->read_until(qr/(<t=\d+>.*?){4}/s, 5), 'the stream began';
+	$pg->stop('immediate');
+	$h->standin->release;
+	$stream->slurp;
+	my ($last) = reverse grep { !exists $_->{comment} } $stream->events;
+	is $last->{event}, 'done', 'the caller gets it to its end';
+	$pg->start;
+	my ($row) = $h->ended_rows(1, request_id => $stream->header('X-Request-Id'));
+	is $row->{state}, 'settled', 'the row is settled when the database is back';
+	is "$row->{prompt_tokens}+$row->{completion_tokens}", '11+77', 'with what was truly used';
+	ok !$row->{estimated}, 'nothing estimated';
+};
+
+is +($h->ctl('audit'))[0], 0, 'promptctl audit finds ledger and counters equal';
+
+done_testing;

@@ -1,0 +1,315 @@
+/*
+ * db_live.c - the database port against a real server; started by db.t, which gives it one through the PG* environment.
+ */
+#include <check.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "port/db.h"
+
+#define THREADS 48
+
+static struct db *db;
+static struct arena *arena;
+
+static void open_with(unsigned connections, unsigned batch)
+{
+	const struct db_settings settings = {
+		.conninfo = "", .connections = connections, .batch = batch, .connect_timeout_ms = 5000, .statement_timeout_ms = 3000, .retry_ms = 10};
+
+	ck_assert_int_eq(db_new(&settings, &db), RC_OK);
+}
+
+static void set_up(void)
+{
+	arena = arena_new(1u << 20);
+	open_with(2, 16);
+}
+
+static void tear_down(void)
+{
+	db_free(db);
+	arena_free(arena);
+}
+
+static enum rc run(const char *sql, const char *param, bool commits, struct db_row *row)
+{
+	const char *const params[] = {param};
+	const struct db_call call = {.sql = sql, .params = params, .param_count = strchr(sql, '$') == NULL ? 0 : 1, .commits = commits};
+
+	return db_call(db, arena, &call, row);
+}
+
+START_TEST(a_call_answers_with_its_first_row)
+{
+	struct db_row row;
+
+	ck_assert_int_eq(run("select $1::text, null, 3", "x'y", false, &row), RC_OK);
+	ck_assert_uint_eq(row.count, 3);
+	ck_assert_str_eq(row.values[0], "x'y");
+	ck_assert_ptr_null(row.values[1]);
+	ck_assert_str_eq(row.values[2], "3");
+	ck_assert_int_eq(run("select 1 where $1::text is not null", NULL, false, &row), RC_DONE);
+	ck_assert_int_eq(run("select 1/$1::int", "0", false, &row), RC_INVALID);
+	ck_assert_int_eq(run("select 5", NULL, true, &row), RC_OK);
+	ck_assert_str_eq(row.values[0], "5");
+}
+END_TEST
+
+struct caller_thread {
+	pthread_t thread;
+	char param[16];
+	const char *sql;
+	int64_t lock_key;
+	enum rc rc;
+	char answer[64];
+};
+
+static void *call_in_thread(void *user)
+{
+	struct caller_thread *t = user;
+	struct arena *own = arena_new(1u << 16);
+	const char *const params[] = {t->param};
+	const struct db_call call = {.sql = t->sql, .params = params, .param_count = 1, .commits = true, .lock_key = t->lock_key};
+	struct db_row row;
+
+	t->rc = db_call(db, own, &call, &row);
+	if (t->rc == RC_OK)
+		strncpy(t->answer, row.values[0], sizeof t->answer - 1);
+	arena_free(own);
+	return NULL;
+}
+
+static void start_all(struct caller_thread *threads, const char *sql, int failing)
+{
+	for (int i = 0; i < THREADS; i++) {
+		threads[i] = (struct caller_thread){.sql = sql, .lock_key = (i * 7919) % 31};
+		snprintf(threads[i].param, sizeof threads[i].param, "%d", i == failing ? 0 : i + 1);
+		ck_assert_int_eq(pthread_create(&threads[i].thread, NULL, call_in_thread, &threads[i]), 0);
+	}
+}
+
+static void join_all(struct caller_thread *threads)
+{
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i].thread, NULL);
+}
+
+/* Holds back every call of live_note until released: meanwhile those that find no connection free must wait. */
+static struct db_session *hold_back(void)
+{
+	struct db_session *session;
+	char reason[256];
+
+	ck_assert_int_eq(db_open("", &session, reason, sizeof reason), RC_OK);
+	ck_assert_int_eq(db_script(session, "select pg_advisory_lock(1)"), RC_OK);
+	return session;
+}
+
+static void release_when_both_wait(struct db_session *session)
+{
+	struct db_table table;
+
+	do {
+		ck_assert_int_eq(db_query(session, arena, "select count(*) from pg_locks where locktype = 'advisory' and not granted", NULL, 0, &table), RC_OK);
+	} while (atoi(table.values[0]) < 2);
+	db_close(session);
+}
+
+static void call_all(struct caller_thread *threads, const char *sql, int failing)
+{
+	struct db_session *session = hold_back();
+
+	start_all(threads, sql, failing);
+	release_when_both_wait(session);
+	join_all(threads);
+}
+
+static void scalar(const char *sql, char *out, size_t size)
+{
+	struct db_row row;
+
+	ck_assert_int_eq(run(sql, NULL, false, &row), RC_OK);
+	strncpy(out, row.values[0], size - 1);
+	out[size - 1] = '\0';
+}
+
+START_TEST(waiting_calls_share_a_transaction)
+{
+	struct caller_thread threads[THREADS];
+	char count[16];
+	struct db_row row;
+
+	ck_assert_int_eq(run("select live_reset()", NULL, true, &row), RC_OK);
+	call_all(threads, "select live_note($1::int)", -1);
+	for (int i = 0; i < THREADS; i++)
+		ck_assert_int_eq(threads[i].rc, RC_OK);
+	scalar("select count(*) from live_notes", count, sizeof count);
+	ck_assert_int_eq(atoi(count), THREADS);
+	scalar("select count(distinct xid) from live_notes", count, sizeof count);
+	ck_assert_int_lt(atoi(count), THREADS);
+}
+END_TEST
+
+static void *call_item(void *user)
+{
+	struct caller_thread *t = user;
+	struct arena *own = arena_new(1u << 16);
+	const struct db_call call = {.sql = t->sql, .item = t->param, .commits = true, .lock_key = t->lock_key};
+	struct db_row row;
+
+	t->rc = db_call(db, own, &call, &row);
+	if (t->rc == RC_OK)
+		strncpy(t->answer, row.values[0], sizeof t->answer - 1);
+	arena_free(own);
+	return NULL;
+}
+
+static void call_set(struct caller_thread *threads, const char *sql, int failing)
+{
+	struct db_session *session = hold_back();
+
+	for (int i = 0; i < THREADS; i++) {
+		threads[i] = (struct caller_thread){.sql = sql, .lock_key = (i * 7919) % 31};
+		snprintf(threads[i].param, sizeof threads[i].param, "%d", i == failing ? 0 : i + 1);
+		ck_assert_int_eq(pthread_create(&threads[i].thread, NULL, call_item, &threads[i]), 0);
+	}
+	release_when_both_wait(session);
+	join_all(threads);
+}
+
+START_TEST(calls_of_a_set_are_one_statement_and_each_gets_its_own_row)
+{
+	static const char sql[] = "select n, 60 / item, xid from live_set($1) where item <> 7";
+	struct caller_thread threads[THREADS];
+	char count[16];
+	struct db_row row;
+
+	ck_assert_int_eq(run("select live_reset()", NULL, true, &row), RC_OK);
+	call_set(threads, sql, -1);
+	for (int i = 0; i < THREADS; i++) {
+		ck_assert_int_eq(threads[i].rc, i == 6 ? RC_DONE : RC_OK);
+		ck_assert_int_eq(atoi(threads[i].answer), i == 6 ? 0 : 60 / (i + 1));
+	}
+	scalar("select count(distinct xid) from live_notes", count, sizeof count);
+	ck_assert_int_lt(atoi(count), THREADS);
+	/* One that raises is found by asking for each alone. */
+	call_set(threads, sql, 13);
+	for (int i = 0; i < THREADS; i++)
+		ck_assert_int_eq(threads[i].rc, i == 13 ? RC_INVALID : i == 6 ? RC_DONE : RC_OK);
+}
+END_TEST
+
+START_TEST(one_that_raises_does_not_undo_its_neighbours)
+{
+	struct caller_thread threads[THREADS];
+	char count[16];
+	struct db_row row;
+
+	ck_assert_int_eq(run("select live_reset()", NULL, true, &row), RC_OK);
+	call_all(threads, "select live_note(60/$1::int)", 13);
+	for (int i = 0; i < THREADS; i++)
+		ck_assert_int_eq(threads[i].rc, i == 13 ? RC_INVALID : RC_OK);
+	scalar("select count(*) from live_notes", count, sizeof count);
+	ck_assert_int_eq(atoi(count), THREADS - 1);
+}
+END_TEST
+
+/* Ends every other connection, as a restarted server would. */
+static void end_idle_connections(void)
+{
+	struct db_session *session;
+	struct db_table table;
+	char reason[256];
+
+	ck_assert_int_eq(db_open("", &session, reason, sizeof reason), RC_OK);
+	ck_assert_int_eq(db_query(session, arena,
+				  "select pg_terminate_backend(pid, 5000) from pg_stat_activity where pid <> pg_backend_pid()"
+				  " and backend_type = 'client backend'",
+				  NULL, 0, &table),
+			 RC_OK);
+	ck_assert_uint_ge(table.rows, 1);
+	db_close(session);
+}
+
+START_TEST(a_lost_connection_is_told_and_the_next_call_connects_anew)
+{
+	struct db_row row;
+
+	ck_assert_int_eq(run("select pg_terminate_backend(pg_backend_pid())", NULL, true, &row), RC_UNAVAILABLE);
+	ck_assert_int_eq(run("select 1", NULL, true, &row), RC_OK);
+	/* One that dies while it is idle is noticed before it is used. */
+	tear_down();
+	arena = arena_new(1u << 20);
+	open_with(1, 4);
+	ck_assert_int_eq(run("select 1", NULL, true, &row), RC_OK);
+	end_idle_connections();
+	ck_assert_int_eq(run("select 2", NULL, true, &row), RC_OK);
+	ck_assert_str_eq(row.values[0], "2");
+}
+END_TEST
+
+START_TEST(a_call_that_takes_too_long_is_cut_off)
+{
+	struct db_row row;
+	int64_t started_us = clock_us();
+
+	ck_assert_int_eq(run("select pg_sleep(60)", NULL, true, &row), RC_TIMEOUT);
+	ck_assert_int_lt(clock_us() - started_us, 30 * 1000000);
+	ck_assert_int_eq(run("select 1", NULL, true, &row), RC_OK);
+}
+END_TEST
+
+START_TEST(sessions_run_scripts_and_read_tables)
+{
+	struct db_session *session;
+	struct db_table table;
+	char reason[256] = "";
+	const char *const params[] = {"2"};
+
+	ck_assert_int_eq(db_open("", &session, reason, sizeof reason), RC_OK);
+	ck_assert_int_eq(db_script(session, "create temp table t (a int); insert into t values (1), (2), (null)"), RC_OK);
+	ck_assert_int_eq(db_query(session, arena, "select a, a * $1::int as b from t order by a", params, 1, &table), RC_OK);
+	ck_assert_uint_eq(table.rows, 3);
+	ck_assert_uint_eq(table.columns, 2);
+	ck_assert_str_eq(table.names[1], "b");
+	ck_assert_str_eq(table.values[3], "4");
+	ck_assert_ptr_null(table.values[4]);
+	ck_assert_int_eq(db_script(session, "select nonsense"), RC_INVALID);
+	ck_assert_ptr_nonnull(strstr(db_reason(session), "nonsense"));
+	ck_assert_int_eq(db_query(session, arena, "select 1/0", NULL, 0, &table), RC_INVALID);
+	ck_assert_int_eq(db_script(session, "select pg_terminate_backend(pg_backend_pid())"), RC_UNAVAILABLE);
+	db_close(session);
+	db_close(NULL);
+	ck_assert_int_eq(db_open("host=/nonexistent", &session, reason, sizeof reason), RC_UNAVAILABLE);
+	ck_assert_uint_gt(strlen(reason), 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("db");
+	TCase *tc = tcase_create("db");
+	SRunner *runner;
+	int failed;
+
+	tcase_set_timeout(tc, 120);
+	tcase_add_checked_fixture(tc, set_up, tear_down);
+	tcase_add_test(tc, a_call_answers_with_its_first_row);
+	tcase_add_test(tc, waiting_calls_share_a_transaction);
+	tcase_add_test(tc, calls_of_a_set_are_one_statement_and_each_gets_its_own_row);
+	tcase_add_test(tc, one_that_raises_does_not_undo_its_neighbours);
+	tcase_add_test(tc, a_lost_connection_is_told_and_the_next_call_connects_anew);
+	tcase_add_test(tc, a_call_that_takes_too_long_is_cut_off);
+	tcase_add_test(tc, sessions_run_scripts_and_read_tables);
+	suite_add_tcase(suite, tc);
+	runner = srunner_create(suite);
+	srunner_set_tap(runner, "-");
+	srunner_run_all(runner, CK_SILENT);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

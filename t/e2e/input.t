@@ -1,0 +1,71 @@
+# Bad input gets a clear error and changes nothing.
+use strict;
+use warnings;
+
+use JSON::PP;
+use Test::More;
+use Harness;
+use Wedding qw(email form problem);
+
+my $h = Harness->new(web => 'lighttpd', settings => {request_body_max => '16k'});
+my $s = $h->supplier('enterprise');
+my $email = $Wedding::EMAIL;
+
+sub details { return {map { $_->{path} => $_->{reason} } @{$_[0]->json->{details} // []}} }
+
+problem $h->post($email, email()), 401, 'unauthenticated', 'no key';
+problem $h->post($email, email(), key => 'nonsense'), 401, 'unauthenticated', 'no key of ours';
+problem $h->post($email, email(), key => $s->{key} . 'x'), 401, 'unauthenticated', 'a mistyped key';
+my $revoked = $h->supplier('enterprise');
+is $h->post($email, email(), key => $revoked->{key})->status, 200, 'a key that is good';
+$h->ctl_ok('key', 'revoke', $h->value('select id from fpm.api_keys where supplier_id = ?', $revoked->{id}));
+problem $h->post($email, email(), key => $revoked->{key}), 401, 'unauthenticated', 'is none once it is revoked';
+is $h->post($email, email(), headers => {'X-Api-Key' => $s->{key}})->status, 200, 'X-Api-Key does as well';
+
+my ($requests, $rows) = ($h->standin->counts->{requests}, $h->value('select count(*) from ai_usage_tracking'));
+
+problem $h->post($email, '{"templateType": ', key => $s->{key}), 400, 'invalid_json', 'broken JSON';
+problem $h->post($email, '', key => $s->{key}), 400, 'invalid_json', 'no body';
+problem $h->post($email, '[1]', key => $s->{key}), 400, 'invalid_input', 'not an object';
+problem $h->post($email, '{"a":1,"a":2}', key => $s->{key}), 400, 'invalid_json', 'a key twice';
+problem $h->post($email, "{\"templateType\":\"\xff\"}", key => $s->{key}), 400, 'invalid_json', 'not UTF-8';
+
+my $missing = email();
+delete $missing->{context}{tone};
+delete $missing->{templateType};
+my $r = $h->post($email, $missing, key => $s->{key});
+problem $r, 400, 'invalid_input', 'members missing';
+ok details($r)->{'/context/tone'} || details($r)->{'/context'}, 'the path of the inner one' or diag $r->body;
+ok scalar(grep { $_ eq '/templateType' || $_ eq '' } keys %{details($r)}), 'the path of the outer one' or diag $r->body;
+
+$r = $h->post($email, email(undef, templateType => 7), key => $s->{key});
+problem $r, 400, 'invalid_input', 'a member of the wrong type';
+like details($r)->{'/templateType'}, qr/string/, 'says what it must be';
+
+$r = $h->post($email, email('x' x 9000), key => $s->{key});
+problem $r, 400, 'invalid_input', 'a member too long';
+like details($r)->{'/context/customInstructions'}, qr/longer|at most|characters/, 'says how long it may be' or diag $r->body;
+
+problem $h->post($email, email(undef, surprise => 1), key => $s->{key}), 400, 'invalid_input', 'a member nobody knows';
+problem $h->post($email, email("a\0b"), key => $s->{key}), 400, 'invalid_input', 'a NUL in a string';
+problem $h->post($email, email('x' x 20000), key => $s->{key}), 413, 'body_too_large', 'a body over the cap';
+$r = $h->request('GET', $email, {Authorization => "Bearer $s->{key}"});
+problem $r, 405, 'method_not_allowed', 'the wrong method';
+is $r->header('Allow'), 'POST', 'says the right one';
+problem $h->post('/api/ai/no-such', email(), key => $s->{key}), 404, 'not_found', 'an unknown endpoint';
+problem $h->post('/api/ai/_partial', email(), key => $s->{key}), 404, 'not_found', 'a partial is none';
+problem $h->post('/api/ai/../../etc/passwd', email(), key => $s->{key}), 404, 'not_found', 'no way out of the directory'
+	if $h->post('/api/ai/../../etc/passwd', email(), key => $s->{key})->header('X-Request-Id');
+
+my $client = $h->client;
+my $text = JSON::PP->new->utf8->encode(email());
+$r = $client->raw($client->compose('POST', $email, {Authorization => "Bearer $s->{key}", 'Transfer-Encoding' => 'chunked'},
+	sprintf("%x\r\n%s\r\n0\r\n\r\n", length $text, $text)));
+is $r->status, 200, 'a chunked body without a length is taken' or diag $r->body;
+
+is $h->standin->counts->{requests}, $requests + 1, 'the upstream saw nothing but the good one';
+is $h->value('select count(*) from ai_usage_tracking'), $rows + 1, 'and neither did the ledger';
+is $h->value("select count(*) from ai_usage_tracking where state = 'reserved'"), 0, 'nothing is left open';
+unlike $h->log_text, qr/\Q$s->{key}\E/, 'no key of a caller is in the log';
+
+done_testing;

@@ -1,0 +1,129 @@
+# An upstream that refuses, fails, stays silent, breaks off or talks nonsense: a problem of the catalogue for the caller, a truthful row in the ledger, and nothing
+# of its words anywhere.
+use strict;
+use warnings;
+
+use JSON::PP;
+use Test::More;
+use Harness;
+use Wedding qw(email form directive problem no_leak);
+
+my $h = Harness->new(web => 'lighttpd', settings => {request_terminate_timeout => '2s', 'upstream.idle_timeout' => '1s'});
+my $s = $h->supplier('enterprise');
+my %sse = (headers => {Accept => 'text/event-stream'});
+
+sub row_of {
+	my ($answer) = @_;
+	my ($row) = $h->ledger(request_id => $answer->header('X-Request-Id'));
+	return $row // {};
+}
+
+# words, status, code, whether the provider may have billed anything
+my @plain = (
+	['status=401',               502, 'upstream_error',   0],
+	['status=429 retry_after=7', 503, 'upstream_busy',    0],
+	['status=500',               502, 'upstream_error',   0],
+	['status=400',               502, 'upstream_error',   0],
+	['silence',                  504, 'upstream_timeout', 1],
+	['cut=3',                    502, 'upstream_error',   1],
+	['garbage=0',                502, 'upstream_error',   1],
+);
+
+for (@plain) {
+	my ($words, $status, $code, $spent) = @$_;
+	subtest "plain: $words" => sub {
+		my $r = $h->post($Wedding::EMAIL, email(directive($words)), key => $s->{key});
+		problem $r, $status, $code, 'the problem';
+		is $r->header('Retry-After'), 7, "the upstream's Retry-After is passed on" if $words =~ /retry_after/;
+		my $row = row_of($r);
+		is $row->{state}, 'failed', 'the row says failed';
+		ok !$row->{success}, 'no success';
+		is $row->{error_message}, $code, 'and why';
+		is $row->{estimated} ? 1 : 0, $spent, $spent ? 'what may have been used is charged by the estimate' : 'nothing was used';
+		is $row->{cost_cents} > 0 ? 1 : 0, $spent, $spent ? 'a cost' : 'no cost';
+		no_leak($h, $r, $words);
+	};
+}
+
+my @streamed = (
+	['status=500',         502, 'upstream_error',   'before the first byte'],
+	['status=401',         502, 'upstream_error',   'before the first byte'],
+	['silence',            504, 'upstream_timeout', 'before the first byte'],
+	['pieces=8 cut=3',     200, 'upstream_error',   'after it'],
+	['pieces=8 reset=3',   200, 'upstream_error',   'after it'],
+	['pieces=8 end=3',     200, 'upstream_error',   'after it'],
+	['pieces=8 garbage=3', 200, 'upstream_error',   'after it'],
+	['pieces=8 error=3',   200, 'upstream_error',   'after it'],
+	['pieces=8 silence=3', 200, 'upstream_timeout', 'after it'],
+);
+
+for (@streamed) {
+	my ($words, $status, $code, $when) = @$_;
+	subtest "events: $words, $when" => sub {
+		my $r = $h->post($Wedding::EMAIL, email(directive($words), stream => JSON::PP::true), key => $s->{key}, %sse);
+		if ($status != 200) {
+			problem $r, $status, $code, 'the problem';
+		} else {
+			is $r->status, 200, 'bytes had gone out';
+			my @events = grep { !exists $_->{comment} } $r->events;
+			is $events[-1]{event}, 'error', 'the last event is an error';
+			my $problem = decode_json($events[-1]{data});
+			is $problem->{code}, $code, 'of the catalogue';
+			is $problem->{requestId}, $r->header('X-Request-Id'), 'with the request id';
+			is scalar(grep { $_->{event} eq 'done' } @events), 0, 'and none says done';
+			is $r->ended, 'complete', 'the stream is ended in good form';
+		}
+		my $row = row_of($r);
+		is $row->{state}, 'failed', 'the row says failed';
+		is $row->{error_message}, $code, 'and why';
+		if ($status == 200) {
+			cmp_ok $row->{completion_tokens}, '>', 0, 'what was delivered is charged';
+			ok $row->{estimated}, 'by the estimate';
+		}
+		no_leak($h, $r, $words);
+	};
+}
+
+subtest 'a plain text stream that breaks off says so' => sub {
+	my $r = $h->post($Wedding::EMAIL, email(directive('pieces=8 cut=3'), stream => JSON::PP::true), key => $s->{key});
+	is $r->status, 200, 'bytes had gone out';
+	my $id = $r->header('X-Request-Id');
+	like $r->body, qr/\[upstream_error: .* Request \Q$id\E\]\n\z/, 'the last line says so';
+};
+
+subtest 'no usage reported: the estimate, marked as one' => sub {
+	for my $stream (0, 1) {
+		my $r = $h->post($Wedding::EMAIL, email(directive('nousage nostamp text=twenty bytes of text'), $stream ? (stream => JSON::PP::true) : ()), key => $s->{key});
+		is $r->status, 200, 'an answer';
+		my $row = row_of($r);
+		is $row->{state}, 'settled', 'settled';
+		ok $row->{estimated}, 'estimated';
+		is $row->{completion_tokens}, 5, 'a token for each four bytes';
+	}
+};
+
+subtest 'a generation that breaks its schema' => sub {
+	for my $words ('json={"title": 7}', 'text=no JSON at all') {
+		my $r = $h->post($Wedding::FORM, form(directive($words)), key => $h->supplier('enterprise')->{key});
+		problem $r, 502, 'invalid_generation', $words;
+		my $row = row_of($r);
+		is $row->{state}, 'failed', 'failed';
+		cmp_ok $row->{cost_cents}, '>', 0, 'but what it used is charged';
+		ok !$row->{estimated}, 'as the provider reported it';
+	}
+};
+
+subtest 'an upstream that cannot be reached costs nothing' => sub {
+	$h->standin->stop;
+	my $r = $h->post($Wedding::EMAIL, email(), key => $s->{key});
+	problem $r, 503, 'upstream_unreachable', 'the problem';
+	my $row = row_of($r);
+	is $row->{state}, 'failed', 'failed';
+	is $row->{cost_cents} + 0, 0, 'void: nothing was sent';
+	is $row->{tokens_used}, 0, 'no tokens';
+};
+
+is $h->value("select count(*) from ai_usage_tracking where state = 'reserved'"), 0, 'no row is without an end';
+is +($h->ctl('audit'))[0], 0, 'promptctl audit finds ledger and counters equal';
+
+done_testing;

@@ -1,0 +1,1 @@
+# Fuzz drivers: EXTRA_PROGRAMS += t/fuzz/NAME

@@ -1,0 +1,105 @@
+-- What happens to rows after they ended: corrections, invoices, a supplier's own report, archived months.
+begin;
+\ir lib/fixture.sql
+select plan(51);
+
+select pg_temp.supplier('ann', 'starter', 'org');
+select pg_temp.supplier('ben', 'enterprise', 'org');
+select pg_temp.supplier('zoe', 'enterprise', 'other org');
+create function pg_temp.today() returns date language sql stable as $$select (now() at time zone 'UTC')::date$$;
+
+-- An expired row that is settled late: the row stays, a correction sets it right.
+create temp table a as select * from pg_temp.admit('ann', p_prompt_estimate => 300, p_timeout_ms => 0);
+select is((select expired from fpm.sweep(null)), 1::bigint, 'a call expires');
+select is((pg_temp.counter('ann')).month_cost, 0.0645, 'and is charged the estimate');
+select is((select (r.done, r.state, r.cost_cents)::text from a, pg_temp.settle(a.ticket, 'settled', 1000, 200, 500) r), '(f,expired,0.0645)', 'settled late: it has ended already');
+select is((pg_temp.row_of(ticket)).cost_cents, 0.0645, 'and stays as it is') from a;
+select is((select (t.state, t.prompt_tokens, t.cached_tokens, t.completion_tokens, t.tokens_used, t.cost_cents, t.error_message)::text
+	from public.ai_usage_tracking t where t.corrects is not null), '(correction,700,200,-500,200,-0.021,settled_late)', 'but a correction has the difference');
+select is((pg_temp.counter('ann')).month_cost, 0.0435, 'so that the month has what was used');
+select is((pg_temp.counter('ann')).month_count, 1::bigint, 'and one request');
+select is((select (requests, corrections, tokens, cost_cents)::text from fpm.usage_daily), '(1,1,1500,0.0435)', 'and the day''s sums');
+select is((select r.state from a, pg_temp.settle(a.ticket, 'settled', 9, 9, 9) r), 'expired', 'a second late settlement');
+select is((select count(*) from public.ai_usage_tracking), 2::bigint, 'corrects nothing more');
+
+-- By the operator.
+select is(fpm.correct(left(ticket, 36)::uuid, (pg_temp.row_of(ticket)).created_at, 1000, 0, 500, 'provider credited its cache'), 0.0015, 'the operator knows better still') from a;
+select is(fpm.correct(left(ticket, 36)::uuid, (pg_temp.row_of(ticket)).created_at, 1000, 0, 500, 'again'), 0::numeric, 'the same again changes nothing') from a;
+select is((pg_temp.counter('ann')).month_cost, 0.045, 'the row and its corrections come to what was said');
+create temp table b as select * from pg_temp.admit('ann');
+select is(fpm.correct(left(ticket, 36)::uuid, (pg_temp.row_of(ticket)).created_at, 1, 0, 1, 'open'), null, 'an open row is not corrected') from b;
+select is(fpm.correct(gen_random_uuid(), now(), 1, 0, 1, 'unknown'), null, 'nor one that is not there');
+select pg_temp.settle(ticket, 'void') from b;
+update public.ai_models set cost_per_output_token = 1 where model_name = 'gpt-4o-mini';
+select is(fpm.correct(left(ticket, 36)::uuid, (pg_temp.row_of(ticket)).created_at, 0, 0, 1, 'it was sent'), 0.00006, 'by the price of the row') from b;
+select is_empty('select * from fpm.audit()', 'all is equal');
+update public.ai_usage_tracking set corrects = gen_random_uuid() where state = 'correction' and tokens_used = 1;
+select is((select string_agg(check_name, ',') from fpm.audit()), 'row: corrects nothing', 'the audit sees one that corrects nothing');
+update public.ai_usage_tracking set corrects = (select left(ticket, 36)::uuid from b) where state = 'correction' and tokens_used = 1;
+
+-- Invoices add up.
+update public.ai_models set cost_per_output_token = 0.0000006 where model_name = 'gpt-4o-mini';
+select pg_temp.settle((pg_temp.admit('ben', f, p_model => m)).ticket, 'settled', n, n / 3, n * 7)
+from (select i as n, (array['email_template', 'chatbot'])[i % 2 + 1] as f, (array['gpt-4o-mini', 'gpt-5-mini', 'gpt-4.1'])[i % 3 + 1] as m
+	from generate_series(1, 60) i) v;
+select is((select count(*) from fpm.invoice(pg_temp.today(), pg_temp.id('ben'))), 6::bigint, 'an invoice has a line for each feature and model');
+select is((select sum(cost_cents) from fpm.invoice(pg_temp.today())), (select sum(cost_cents) from public.ai_usage_tracking), 'and they add up to the ledger exactly');
+select is((select sum(prompt_tokens + completion_tokens)::bigint from fpm.invoice(pg_temp.today())), (select sum(tokens_used)::bigint from public.ai_usage_tracking), 'in tokens too');
+select is((select sum(corrections)::bigint from fpm.invoice(pg_temp.today(), pg_temp.id('ann'))), 3::bigint, 'corrections are on them');
+select is((select count(*) from fpm.invoice((pg_temp.today() - interval '2 months')::date)), 0::bigint, 'of that month only');
+
+-- A supplier's own report.
+create function pg_temp.report(p_name text, p_scope text default null) returns jsonb language sql as $$
+	select fpm.usage_report(pg_temp.key(p_name), null, null, p_scope)
+$$;
+select is((pg_temp.report('ann') -> 'total' ->> 'requests')::int, 2, 'Ann''s report has her calls');
+select is((pg_temp.report('ann') -> 'total' ->> 'costCents')::numeric, 0.04506, 'and what they cost, exactly');
+select is(jsonb_array_length(pg_temp.report('ann') -> 'usage'), 1, 'by day, feature and model');
+select is(pg_temp.report('ann') -> 'usage' -> 0 ->> 'day', pg_temp.today()::text, 'of this month');
+select is((pg_temp.report('ann', 'organization') -> 'total' ->> 'requests')::int, 62, 'her organisation''s has Ben''s too');
+select is((pg_temp.report('zoe', 'organization') -> 'total' ->> 'requests')::int, 0, 'a stranger''s has neither');
+select is((select count(*) from fpm.usage_report('no key')), 0::bigint, 'and an unknown key none');
+select is(l ->> 'dayLeft' || ' ' || (l ->> 'monthLeft') || ' ' || (l ->> 'costLimitCents') || ' ' || (l ->> 'costLeftCents'), '4 19 500 499.95494', 'what is left of her limits')
+from jsonb_array_elements(pg_temp.report('ann') -> 'limits') l where l ->> 'feature' = 'email_template';
+select is((select string_agg(l ->> 'feature' || ' ' || coalesce(l ->> 'dayLimit', 'unlimited'), ', ' order by 1) from jsonb_array_elements(pg_temp.report('ann') -> 'limits') l
+	where l ->> 'feature' <> 'email_template'), 'content_creation 3, form_generation 2', 'of features she has not used too');
+select pg_temp.admit('ann', 'poetry');
+select is((select l ->> 'dayLimit' || ' ' || (l ->> 'dayLeft') || ' ' || (l ->> 'reservedCents') from jsonb_array_elements(pg_temp.report('ann') -> 'limits') l where l ->> 'feature' = 'poetry'),
+	'2 1 0.075', 'and of one without a row of limits, with what is open');
+select is((select count(*) from jsonb_array_elements(pg_temp.report('ben') -> 'limits') l where l ->> 'dayLimit' is null), 4::bigint, 'unlimited is null');
+update public.user_profiles set organization_id = pg_temp.id('other org') where id = pg_temp.id('ben');
+select is((pg_temp.report('zoe', 'organization') -> 'total' ->> 'requests')::int, 0, 'who changes the organisation takes nothing along');
+select is((pg_temp.report('ann', 'organization') -> 'total' ->> 'requests')::int, 62, 'and the old one keeps it');
+select pg_temp.settle((pg_temp.admit('ben', 'chatbot', p_model => 'gpt-4.1')).ticket);
+select is((pg_temp.report('zoe', 'organization') -> 'total' ->> 'requests')::int, 1, 'what is used from then on is the new one''s');
+select is((pg_temp.report('ben') -> 'total' ->> 'requests')::int, 61, 'and Ben''s own has it all');
+select is((select sum(requests)::int from fpm.usage(pg_temp.id('ben'))), 61, 'as has the operator''s');
+select is_empty('select * from fpm.audit()', 'all is equal');
+
+-- Refusals.
+select fpm.count_refusals(jsonb_build_array(jsonb_build_object('supplier', pg_temp.id('ann'), 'feature', 'chatbot', 'reason', 'daily_limit', 'count', 3)));
+select results_eq('select * from fpm.refused(pg_temp.id(''ann''))', $$values (pg_temp.today(), pg_temp.id('ann'), 'chatbot', 'daily_limit', 3::bigint)$$, 'refusals by day');
+
+-- Months: made ahead, taken out of the default partition, archived.
+insert into public.ai_usage_tracking (supplier_id, feature_type, model_used, created_at) values (pg_temp.id('zoe'), 'imported', 'gpt-4', now() + interval '5 months');
+select is((select t.tableoid::regclass::text from public.ai_usage_tracking t where t.feature_type = 'imported'), 'fpm.ai_usage_tracking_default', 'a row of a month without a partition');
+select is(fpm.create_partitions(6), 3, 'three more months are made');
+select isnt((select t.tableoid::regclass::text from public.ai_usage_tracking t where t.feature_type = 'imported'), 'fpm.ai_usage_tracking_default', 'and it moves to its own');
+
+create table fpm.ai_usage_tracking_2020_02 partition of public.ai_usage_tracking for values from ('2020-02-01 00:00+00') to ('2020-03-01 00:00+00');
+alter table fpm.ai_usage_tracking_2020_02 owner to fpm_owner;
+insert into public.ai_usage_tracking (supplier_id, feature_type, model_used, created_at, success, tokens_used, prompt_tokens, cost_cents)
+values (pg_temp.id('zoe'), 'chatbot', 'gpt-4', '2020-02-29 23:59:59+00', true, 7, 7, 1.25);
+insert into fpm.usage_daily (supplier_id, day, feature_type, model_used, organization_id, requests, tokens, prompt_tokens, cost_cents)
+values (pg_temp.id('zoe'), '2020-02-29', 'chatbot', 'gpt-4', null, 1, 7, 7, 1.25);
+insert into fpm.counters values (pg_temp.id('zoe'), 'chatbot', '2020-02-29', 1, '2020-02-01', 1, 1.25, 0);
+select is_empty('select * from fpm.audit(''2020-02-01'', ''2020-02-29'')', 'an old month');
+select is(fpm.ledger_archive(pg_temp.today()), null, 'the month that runs is not archived');
+select is(fpm.ledger_archive('2020-02-15'), 'fpm.ai_usage_tracking_2020_02', 'one that is over is');
+select is(fpm.ledger_archive('2020-02-15'), null, 'once');
+select is((select (row_count, cost_cents)::text from fpm.archived_months), '(1,1.25)', 'with what it held');
+select is((select sum(cost_cents) from fpm.invoice('2020-02-01')), 1.25, 'its invoice stays');
+select is_empty('select * from fpm.audit(''2020-01-01'', ''2020-12-31'')', 'and the audit knows that its rows are elsewhere');
+
+select * from finish();
+rollback;

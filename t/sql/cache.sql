@@ -1,0 +1,86 @@
+begin;
+\ir lib/fixture.sql
+select plan(37);
+
+select pg_temp.supplier('ann', 'starter', 'org');
+select pg_temp.supplier('ben', 'starter', 'org');
+select pg_temp.supplier('zoe', 'starter', 'other org');
+
+-- Makes an answer and keeps it.
+create function pg_temp.make(p_name text, p_scope text, p_content text, p_answer text) returns text language sql as $$
+	select (pg_temp.settle((pg_temp.admit(p_name, p_content => p_content, p_scope => p_scope)).ticket, p_content => p_answer)).state
+$$;
+create function pg_temp.ask(p_name text, p_scope text, p_content text) returns text language sql as $$
+	select a.verdict || coalesce(' ' || a.answer, '') from pg_temp.admit(p_name, p_content => p_content, p_scope => p_scope) a
+$$;
+
+-- A hit.
+select is(pg_temp.make('ann', 'shared', 'content', 'hello'), 'settled', 'an answer is made');
+create temp table hit as select * from pg_temp.admit('zoe', p_content => 'content', p_scope => 'shared', p_model => 'gpt-4o-mini', p_rate => '5/3600/0');
+select is((select (verdict, answer, model)::text from hit), '(cached,hello,gpt-4o-mini)', 'and given again');
+select is((select (day_left, month_left, rate_remaining)::text from hit), '(4,19,4)', 'it takes a place of the day, the month and the rate');
+select is((pg_temp.row_of(ticket)).state, 'cached', 'it has a row') from hit;
+select is((pg_temp.row_of(ticket)).cost_cents, 0::numeric, 'that costs nothing') from hit;
+select is((pg_temp.row_of(ticket)).tokens_used, 0::bigint, 'and took no tokens') from hit;
+select is((pg_temp.row_of(ticket)).success, true, 'and is a success') from hit;
+select is((pg_temp.row_of(ticket)).tokens_saved, 150::bigint, 'and says what it saved') from hit;
+select is((pg_temp.row_of(ticket)).saved_cents, 0.0045, 'in cents too') from hit;
+select is((select cache_hits from public.ai_response_cache), 1::bigint, 'the entry counts its hits');
+select is((select tokens_saved from public.ai_response_cache), 150::bigint, 'and what they saved together');
+select is((pg_temp.settle(ticket)).done, false, 'there is nothing to settle') from hit;
+select is((pg_temp.settle(ticket)).state, 'cached', 'as settle says') from hit;
+select is((select (requests, cached, tokens_saved)::text from fpm.usage_daily where supplier_id = pg_temp.id('zoe')), '(1,1,150)', 'the day''s sums have it');
+select is(pg_temp.ask('zoe', 'shared', 'other content'), 'admitted', 'other content is no hit');
+select is((select verdict from pg_temp.admit('zoe')), 'admitted', 'nor is a call without a content hash');
+select is((select verdict from pg_temp.admit('zoe', p_content => 'content', p_scope => 'off')), 'admitted', 'nor one with the cache off');
+select is((select char_length(prompt_hash) from public.ai_response_cache), 64, 'the key is a SHA-256');
+select isnt((select prompt_hash::text from public.ai_response_cache), encode(sha256('content'), 'hex'), 'over more than the content');
+
+-- Limits hold for hits.
+update fpm.counters set day_count = 5;
+select is(pg_temp.ask('zoe', 'shared', 'content'), 'daily_limit', 'a hit is answered within the limits only');
+update fpm.counters set day_count = 0, month_cost = 500, reserved = 0;
+select is(pg_temp.ask('zoe', 'shared', 'content'), 'cached hello', 'one that costs nothing fits a month''s cost that is just used up');
+select is(pg_temp.ask('zoe', 'shared', 'more content'), 'cost_limit', 'where a generation does not');
+delete from fpm.counters;
+
+-- Scopes.
+select pg_temp.make('ann', 'organization', 'content', 'ours');
+select pg_temp.make('ann', 'supplier', 'content', 'mine');
+select is(pg_temp.ask('ben', 'organization', 'content'), 'cached ours', 'scope organization: a colleague has it');
+select is(pg_temp.ask('zoe', 'organization', 'content'), 'admitted', 'a stranger has not');
+select is(pg_temp.ask('ann', 'supplier', 'content'), 'cached mine', 'scope supplier: the supplier has it');
+select is(pg_temp.ask('ben', 'supplier', 'content'), 'admitted', 'not even a colleague has');
+update public.user_profiles set organization_id = null;
+select is(pg_temp.ask('ann', 'organization', 'content'), 'cached mine', 'without an organisation, its scope is the supplier''s');
+select is(pg_temp.ask('zoe', 'organization', 'content'), 'admitted', 'and the unorganised do not share');
+
+-- What is kept, and for how long.
+select pg_temp.settle((pg_temp.admit('zoe', p_content => 'kept')).ticket, 'failed', p_content => 'bad');
+select pg_temp.settle((pg_temp.admit('zoe', p_content => 'kept')).ticket, 'aborted', p_content => 'half');
+delete from fpm.counters;
+select is(pg_temp.ask('zoe', 'shared', 'kept'), 'admitted', 'what failed or was cut short is not kept');
+select pg_temp.settle((pg_temp.admit('zoe', p_content => 'kept', p_ttl => 0)).ticket, p_content => 'gone at once');
+select is(pg_temp.ask('zoe', 'shared', 'kept'), 'admitted', 'nor what lives for no time');
+update public.ai_response_cache set expires_at = clock_timestamp() - interval '1 second' where scope = 'shared';
+delete from fpm.counters;
+select is(pg_temp.ask('zoe', 'shared', 'content'), 'admitted', 'an old answer is not given');
+select pg_temp.make('zoe', 'shared', 'content', 'hello again');
+select is(pg_temp.ask('zoe', 'shared', 'content'), 'cached hello again', 'a new one takes its place');
+select pg_temp.make('zoe', 'supplier', 'one', 'x');
+delete from public.user_profiles where id = pg_temp.id('zoe');
+select is((select count(*) from public.ai_response_cache where supplier_id = pg_temp.id('zoe')), 0::bigint, 'a supplier''s entries go with it');
+
+-- Sweeping.
+select pg_temp.make('ben', 'shared', 'swept', 'x');
+update public.ai_response_cache set expires_at = clock_timestamp() - interval '1 second';
+update public.ai_response_cache set expires_at = clock_timestamp() + interval '1 hour' where response_content = 'x';
+insert into fpm.cache_hits_pending select id, 2, 300 from public.ai_response_cache where response_content = 'x';
+insert into fpm.cache_hits_pending values (gen_random_uuid(), 1, 1);
+select is((select cache from fpm.sweep(null)), 3::bigint, 'sweep deletes what is old');
+select is((select string_agg(response_content, ',') from public.ai_response_cache), 'x', 'and only that');
+select is((select (cache_hits, tokens_saved)::text from public.ai_response_cache), '(2,300)', 'and adds the hits that were noted aside');
+select is((select count(*) from fpm.cache_hits_pending), 0::bigint, 'which are noted no more');
+
+select * from finish();
+rollback;

@@ -1,0 +1,337 @@
+/*
+ * base_test.c - arenas, buffers, strings, clock, log and settings.
+ */
+#include <check.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/settings.h"
+#include "base/str.h"
+
+static struct arena *arena;
+
+static void set_up(void)
+{
+	arena = arena_new(1u << 20);
+	ck_assert_ptr_nonnull(arena);
+}
+
+static void tear_down(void)
+{
+	arena_free(arena);
+}
+
+START_TEST(an_arena_hands_out_zeroed_aligned_memory_up_to_its_cap)
+{
+	struct arena *small = arena_new(10000);
+	size_t handed = 0;
+
+	for (char *p; (p = arena_alloc(small, 100)) != NULL; handed += 100) {
+		ck_assert_uint_eq((uintptr_t)p % _Alignof(max_align_t), 0);
+		for (int i = 0; i < 100; i++)
+			ck_assert_int_eq(p[i], 0);
+		memset(p, 'x', 100);
+	}
+	ck_assert_uint_gt(handed, 8000);
+	ck_assert_uint_le(handed, 10000);
+	ck_assert_uint_le(arena_used(small), 10100);
+	ck_assert_ptr_null(arena_alloc(small, SIZE_MAX));
+	ck_assert_ptr_null(arena_array(small, SIZE_MAX / 2, 4));
+	arena_free(small);
+	arena_free(NULL);
+}
+END_TEST
+
+static int released[3], releases;
+
+static void note_release(void *object)
+{
+	released[releases++] = *(int *)object;
+}
+
+START_TEST(deferred_calls_run_last_first_and_at_once_when_they_cannot_be_kept)
+{
+	struct arena *a = arena_new(4096), *full = arena_new(0);
+	int one = 1, two = 2, three = 3;
+
+	releases = 0;
+	ck_assert_int_eq(arena_defer(a, note_release, &one), RC_OK);
+	ck_assert_int_eq(arena_defer(a, note_release, &two), RC_OK);
+	arena_free(a);
+	ck_assert_int_eq(releases, 2);
+	ck_assert_int_eq(released[0], 2);
+	ck_assert_int_eq(released[1], 1);
+	ck_assert_int_eq(arena_defer(full, note_release, &three), RC_NOMEM);
+	ck_assert_int_eq(released[2], 3);
+	arena_free(full);
+}
+END_TEST
+
+START_TEST(a_block_grows_in_place_when_it_is_the_newest)
+{
+	char *p = arena_grow(arena, NULL, 0, 10), *other, *moved;
+
+	memcpy(p, "123456789", 10);
+	ck_assert_ptr_eq(arena_grow(arena, p, 10, 500), p);
+	ck_assert_ptr_eq(arena_grow(arena, p, 500, 20), p);
+	other = arena_alloc(arena, 1);
+	moved = arena_grow(arena, p, 500, 600);
+	ck_assert_ptr_ne(moved, p);
+	ck_assert_str_eq(moved, "123456789");
+	ck_assert_int_eq(*other, 0);
+	ck_assert_ptr_null(arena_grow(arena, moved, 600, 2u << 20));
+	ck_assert_ptr_null(arena_strdup(arena, NULL));
+	ck_assert_str_eq(arena_printf(arena, "%d-%s", 7, "x"), "7-x");
+}
+END_TEST
+
+START_TEST(a_buffer_latches_its_first_failure)
+{
+	struct buf buf;
+
+	buf_init(&buf, arena, 10);
+	ck_assert_str_eq(buf_text(&buf), "");
+	ck_assert_int_eq(buf_puts(&buf, "12345"), RC_OK);
+	ck_assert_int_eq(buf_printf(&buf, "%05d", 67890), RC_OK);
+	ck_assert_str_eq(buf_text(&buf), "1234567890");
+	ck_assert_int_eq(buf_putc(&buf, 'x'), RC_TOOBIG);
+	ck_assert_uint_eq(buf.len, 10);
+	ck_assert_int_eq(buf_add(&buf, "", 0), RC_TOOBIG);
+	buf_clear(&buf);
+	ck_assert_str_eq(buf_text(&buf), "");
+	ck_assert_int_eq(buf_puts(&buf, "again"), RC_OK);
+}
+END_TEST
+
+START_TEST(json_strings_are_escaped)
+{
+	struct buf buf;
+
+	buf_init(&buf, arena, 1000);
+	buf_json_string(&buf, "a\"b\\c\n\t\r\b\f\x01/\xc3\xa4", 14);
+	ck_assert_str_eq(buf_text(&buf), "\"a\\\"b\\\\c\\n\\t\\r\\b\\f\\u0001/\xc3\xa4\"");
+	buf_clear(&buf);
+	buf_json_string(&buf, "\0", 1);
+	ck_assert_str_eq(buf_text(&buf), "\"\\u0000\"");
+}
+END_TEST
+
+START_TEST(utf8_is_told_from_what_is_not)
+{
+	static const char *const good[] = {"", "abc", "\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x92\x8d", "\xed\x9f\xbf", "\xf4\x8f\xbf\xbf"};
+	static const char *const bad[] = {"\x80", "\xc3", "\xc0\x80", "\xc1\xbf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf0\x80\x80\x80", "\xf4\x90\x80\x80",
+					  "\xf5\x80\x80\x80", "\xff", "a\xe2\x82", "\xe2(\xa1"};
+
+	for (size_t i = 0; i < COUNT_OF(good); i++)
+		ck_assert_msg(str_utf8_valid(good[i], strlen(good[i])), "good %zu", i);
+	for (size_t i = 0; i < COUNT_OF(bad); i++)
+		ck_assert_msg(!str_utf8_valid(bad[i], strlen(bad[i])), "bad %zu", i);
+	ck_assert_uint_eq(str_utf8_length("a\xc3\xa4\xe2\x82\xac", 6), 3);
+	ck_assert_uint_eq(str_utf8_whole("a\xe2\x82", 3), 1);
+	ck_assert_uint_eq(str_utf8_whole("a\xe2\x82\xac", 4), 4);
+	ck_assert_uint_eq(str_utf8_whole("\xf0\x9f\x92", 3), 0);
+	ck_assert_uint_eq(str_utf8_whole("abc", 3), 3);
+	ck_assert_uint_eq(str_utf8_whole("", 0), 0);
+}
+END_TEST
+
+START_TEST(numbers_times_and_sizes_are_read_strictly)
+{
+	int64_t n = 0;
+
+	ck_assert_int_eq(str_int("42", 0, 100, &n), RC_OK);
+	ck_assert_int_eq(n, 42);
+	ck_assert_int_eq(str_int("-7", -10, 0, &n), RC_OK);
+	ck_assert_int_eq(str_int("101", 0, 100, &n), RC_INVALID);
+	ck_assert_int_eq(str_int("4x", 0, 100, &n), RC_INVALID);
+	ck_assert_int_eq(str_int(" 4", 0, 100, &n), RC_INVALID);
+	ck_assert_int_eq(str_int("99999999999999999999", 0, INT64_MAX, &n), RC_INVALID);
+	ck_assert_int_eq(str_duration("2h", &n), RC_OK);
+	ck_assert_int_eq(n, 7200);
+	ck_assert_int_eq(str_duration_ms("250ms", &n), RC_OK);
+	ck_assert_int_eq(n, 250);
+	ck_assert_int_eq(str_duration_ms("3", &n), RC_OK);
+	ck_assert_int_eq(n, 3000);
+	ck_assert_int_eq(str_duration("250ms", &n), RC_INVALID);
+	ck_assert_int_eq(str_duration("", &n), RC_INVALID);
+	ck_assert_int_eq(str_duration("9999999999999999d", &n), RC_INVALID);
+	ck_assert_int_eq(str_size("64k", &n), RC_OK);
+	ck_assert_int_eq(n, 65536);
+	ck_assert_int_eq(str_size("1T", &n), RC_INVALID);
+	ck_assert(str_eq("a", "a") && !str_eq("a", NULL) && str_eq(NULL, NULL) && str_starts("abc", "ab") && !str_starts("a", "ab"));
+	ck_assert(str_secret_eq("secret", "secret") && !str_secret_eq("secret", "secreT") && !str_secret_eq("a", "ab"));
+}
+END_TEST
+
+START_TEST(the_clock_goes_on_and_deadlines_come)
+{
+	char stamp[CLOCK_STAMP_SIZE];
+	int64_t now = clock_us();
+
+	ck_assert_int_ge(clock_us(), now);
+	ck_assert_int_eq(clock_left_ms(now - 1000, 100), 0);
+	ck_assert_int_eq(clock_left_ms(now + 3600000000, 100), 100);
+	ck_assert_uint_eq(strlen(clock_stamp(stamp)), 24);
+	ck_assert_int_eq(stamp[10], 'T');
+	ck_assert_int_eq(stamp[23], 'Z');
+}
+END_TEST
+
+static size_t read_log(int fd, char *text, size_t size)
+{
+	ssize_t n = read(fd, text, size - 1);
+
+	ck_assert_int_ge(n, 0);
+	text[n] = '\0';
+	return (size_t)n;
+}
+
+START_TEST(a_log_line_cannot_be_forged_and_is_cut_at_its_cap)
+{
+	int ends[2];
+	char text[2 * LOG_LINE_MAX], *huge = arena_alloc(arena, 3 * LOG_LINE_MAX);
+	struct log_line line;
+
+	ck_assert_int_eq(pipe(ends), 0);
+	log_open(ends[1], LOG_INFO_);
+	log_begin(&line, LOG_INFO_, "request");
+	log_str(&line, "path", "/a\n2026 error \"x\" \x7f");
+	log_str(&line, "left", NULL);
+	log_str(&line, "empty", "");
+	log_int(&line, "n", -5);
+	log_send(&line);
+	read_log(ends[0], text, sizeof text);
+	ck_assert_ptr_nonnull(strstr(text, " info request path=\"/a\\n2026 error \\\"x\\\" \\x7f\" empty=\"\" n=-5\n"));
+	ck_assert_ptr_null(strstr(text, "left"));
+	log_msg(LOG_DEBUG_, "quiet", "not %s", "shown");
+	memset(huge, 'x', 3 * LOG_LINE_MAX - 1);
+	log_begin(&line, LOG_ERROR_, "huge");
+	log_str(&line, "v", huge);
+	log_send(&line);
+	ck_assert_uint_le(read_log(ends[0], text, sizeof text), LOG_LINE_MAX);
+	ck_assert_ptr_nonnull(strstr(text, " error huge v=xxx"));
+	ck_assert_int_eq(text[strlen(text) - 1], '\n');
+	log_open(2, LOG_INFO_);
+}
+END_TEST
+
+START_TEST(log_levels_have_names)
+{
+	enum log_level level;
+
+	ck_assert_int_eq(log_level_parse("notice", &level), RC_OK);
+	ck_assert_int_eq(level, LOG_INFO_);
+	ck_assert_int_eq(log_level_parse("error", &level), RC_OK);
+	ck_assert_int_eq(level, LOG_ERROR_);
+	ck_assert_int_eq(log_level_parse("loud", &level), RC_INVALID);
+	ck_assert_str_eq(rc_name(RC_GONE), "gone");
+	ck_assert_str_eq(rc_name((enum rc)99), "unknown");
+}
+END_TEST
+
+START_TEST(settings_are_checked_one_by_one_and_together)
+{
+	struct settings s;
+
+	settings_init(&s);
+	ck_assert_int_eq(s.pm_max_children, 2);
+	ck_assert_int_eq(s.heartbeat, 5000);
+	ck_assert_int_eq(s.listen_mode, 0660);
+	ck_assert_int_eq(s.request_body_max, 256 * 1024);
+	ck_assert_ptr_nonnull(settings_check(&s)); /* no pool */
+	ck_assert_ptr_null(settings_set(&s, "www", "pm.threads", "32"));
+	ck_assert_ptr_null(settings_check(&s));
+	ck_assert_int_eq(s.pm_threads, 32);
+	ck_assert_ptr_nonnull(settings_set(&s, "www", "pm.threads", "0"));
+	ck_assert_ptr_nonnull(settings_set(&s, "www", "pm.threads", "many"));
+	ck_assert_ptr_nonnull(settings_set(&s, "www", "heartbeat", "1 hour"));
+	ck_assert_ptr_nonnull(settings_set(&s, "www", "listen.mode", "9"));
+	ck_assert_ptr_null(settings_set(&s, "www", "listen.mode", "0600"));
+	ck_assert_int_eq(s.listen_mode, 0600);
+	ck_assert_ptr_nonnull(settings_set(&s, "www", "no.such", "1"));
+	ck_assert_ptr_nonnull(settings_set(&s, "global", "pm.threads", "1"));
+	ck_assert_ptr_nonnull(settings_set(&s, "other", "pm.threads", "1"));
+	ck_assert_ptr_null(settings_set(&s, "global", "daemonize", "yes"));
+	ck_assert(s.daemonize);
+	ck_assert_ptr_nonnull(settings_set(&s, "global", "daemonize", "perhaps"));
+	settings_free(&s);
+}
+END_TEST
+
+static const char *refused(const char *section, const char *name, const char *value)
+{
+	struct settings s;
+	const char *wrong;
+
+	settings_init(&s);
+	ck_assert_ptr_null(settings_set(&s, "www", "openai.api_key", "k"));
+	ck_assert_ptr_null(settings_set(&s, "www", "anthropic.api_key", "k"));
+	ck_assert_ptr_null(settings_set(&s, section, name, value));
+	wrong = settings_check(&s);
+	settings_free(&s);
+	return wrong;
+}
+
+START_TEST(settings_that_contradict_each_other_are_refused)
+{
+	ck_assert_ptr_null(refused("www", "prefix", "/ai"));
+	ck_assert_ptr_nonnull(refused("www", "prefix", "/ai/"));
+	ck_assert_ptr_nonnull(refused("www", "prefix", "ai"));
+	ck_assert_ptr_nonnull(refused("www", "default_model", "gpt"));
+	ck_assert_ptr_nonnull(refused("global", "log_level", "loud"));
+	ck_assert_ptr_nonnull(refused("www", "openai.api_key_file", "/f"));
+	ck_assert_ptr_nonnull(refused("www", "anthropic.api_key_file", "/f"));
+}
+END_TEST
+
+START_TEST(the_table_prints_itself)
+{
+	char *text = NULL;
+	size_t n = 0;
+	FILE *out = open_memstream(&text, &n);
+
+	settings_print_sample(out);
+	settings_print_manual(out);
+	fclose(out);
+	ck_assert_ptr_nonnull(strstr(text, ";pm.max_children = 2\n"));
+	ck_assert_ptr_nonnull(strstr(text, ".B pm.max_children\n"));
+	free(text);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("base");
+	TCase *tc = tcase_create("base");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_checked_fixture(tc, set_up, tear_down);
+	tcase_add_test(tc, an_arena_hands_out_zeroed_aligned_memory_up_to_its_cap);
+	tcase_add_test(tc, deferred_calls_run_last_first_and_at_once_when_they_cannot_be_kept);
+	tcase_add_test(tc, a_block_grows_in_place_when_it_is_the_newest);
+	tcase_add_test(tc, a_buffer_latches_its_first_failure);
+	tcase_add_test(tc, json_strings_are_escaped);
+	tcase_add_test(tc, utf8_is_told_from_what_is_not);
+	tcase_add_test(tc, numbers_times_and_sizes_are_read_strictly);
+	tcase_add_test(tc, the_clock_goes_on_and_deadlines_come);
+	tcase_add_test(tc, a_log_line_cannot_be_forged_and_is_cut_at_its_cap);
+	tcase_add_test(tc, log_levels_have_names);
+	tcase_add_test(tc, settings_are_checked_one_by_one_and_together);
+	tcase_add_test(tc, settings_that_contradict_each_other_are_refused);
+	tcase_add_test(tc, the_table_prints_itself);
+	suite_add_tcase(suite, tc);
+	runner = srunner_create(suite);
+	srunner_set_tap(runner, "-");
+	srunner_run_all(runner, CK_SILENT);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,429 @@
+/*
+ * catalog_test.c - endpoints follow their files: changed, added, removed, broken, swapped; with inotify and without, and from many threads.
+ */
+#include <check.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "prompt/catalog.h"
+
+#define NAME "/tmp/pf-catalog-XXXXXX"
+
+static char root[sizeof NAME];
+static struct catalog *catalog;
+static unsigned complaints, recoveries;
+static char last[4096];
+
+/* Paths in the test's own directory, a few at a time. */
+static const char *path(const char *name)
+{
+	static char paths[8][256];
+	static unsigned next;
+	char *out = paths[next++ % 8];
+
+	snprintf(out, sizeof paths[0], "%s/%s", root, name);
+	return out;
+}
+
+static void put(const char *name, const char *text)
+{
+	FILE *out = fopen(path(name), "w");
+
+	ck_assert_ptr_nonnull(out);
+	ck_assert_int_ge(fputs(text, out), 0);
+	ck_assert_int_eq(fclose(out), 0);
+}
+
+static void report(void *user, const char *file, const struct diagnostics *list)
+{
+	struct arena *arena = arena_new(1u << 20);
+
+	ck_assert_ptr_eq(user, root);
+	if (list == NULL) {
+		recoveries++;
+	} else {
+		complaints++;
+		snprintf(last, sizeof last, "%s", diagnostic_text(arena, list->first));
+	}
+	ck_assert_ptr_nonnull(file);
+	arena_free(arena);
+}
+
+static enum rc start(const char *prefix)
+{
+	struct catalog_settings settings = {.directory = path("pool/"), .prefix = prefix, .report = report, .user = root};
+
+	return catalog_new(&settings, &catalog);
+}
+
+static void set_up(void)
+{
+	strcpy(root, NAME);
+	ck_assert_ptr_nonnull(mkdtemp(root));
+	ck_assert_int_eq(mkdir(path("pool"), 0755), 0);
+	ck_assert_int_eq(mkdir(path("www"), 0755), 0);
+	put("pool/a.prompt", "one");
+	put("pool/_part.prompt", "part");
+	put("pool/notes.txt", "x");
+	put("pool/.hidden.prompt", "x");
+	ck_assert_int_eq(start("/api/ai"), RC_OK);
+}
+
+/* The same with nothing that watches: the C library's function is overlaid. */
+
+static bool blind;
+
+int inotify_init1(int flags)
+{
+	if (!blind)
+		return (int)syscall(SYS_inotify_init1, flags);
+	errno = ENOSYS;
+	return -1;
+}
+
+static void set_up_blind(void)
+{
+	blind = true;
+	set_up();
+}
+
+static void tear_down(void)
+{
+	char command[100];
+
+	catalog_free(catalog);
+	snprintf(command, sizeof command, "rm -rf %s", root);
+	ck_assert_int_eq(system(command), 0);
+}
+
+static enum rc text_of(const char *url, const char *script, char *out, size_t size)
+{
+	struct template_data data = {.input = NULL};
+	const struct endpoint *endpoint;
+	struct arena *arena;
+	struct messages messages;
+	enum rc rc = catalog_find(catalog, url, script, &endpoint);
+
+	if (rc != RC_OK)
+		return rc;
+	arena = arena_new(1u << 20);
+	rc = endpoint_render(endpoint, arena, &data, &messages);
+	if (rc == RC_OK)
+		snprintf(out, size, "%s", messages.count == 0 ? "" : messages.items[0].text);
+	arena_free(arena);
+	catalog_release(catalog, endpoint);
+	return rc;
+}
+
+/* "one", or the name of what came of it. */
+static const char *get(const char *url, const char *script)
+{
+	static char text[256];
+	enum rc rc = text_of(url, script, text, sizeof text);
+
+	return rc == RC_OK ? text : rc_name(rc);
+}
+
+static void counts(unsigned serving, unsigned broken)
+{
+	unsigned s, b;
+
+	catalog_count(catalog, &s, &b);
+	ck_assert_uint_eq(s, serving);
+	ck_assert_uint_eq(b, broken);
+}
+
+START_TEST(finds_by_path)
+{
+	ck_assert_str_eq(get("/api/ai/a", NULL), "one");
+	ck_assert_str_eq(get("/api/ai/a", "/srv/www/api/ai/a"), "one");
+	ck_assert_str_eq(get("/api/ai/b", NULL), "not found");
+	ck_assert_str_eq(get("/api/ai/", NULL), "not found");
+	ck_assert_str_eq(get("/api/ai", NULL), "not found");
+	ck_assert_str_eq(get("/api/aia", NULL), "not found");
+	ck_assert_str_eq(get("/", NULL), "not found");
+	ck_assert_str_eq(get("/api/ai/_part", NULL), "not found");
+	ck_assert_str_eq(get("/api/ai/.hidden", NULL), "not found");
+	ck_assert_str_eq(get("/api/ai/../pool/a", NULL), "not found");
+	ck_assert_str_eq(get("/api/ai/notes.txt", NULL), "not found");
+	counts(1, 0);
+}
+END_TEST
+
+START_TEST(follows_changes)
+{
+	put("pool/a.prompt", "two");
+	ck_assert_str_eq(get("/api/ai/a", NULL), "two");
+	put("pool/new.prompt", "three");
+	rename(path("pool/new.prompt"), path("pool/a.prompt"));
+	ck_assert_str_eq(get("/api/ai/a", NULL), "three");
+	ck_assert_str_eq(get("/api/ai/new", NULL), "not found");
+	put("pool/b.prompt", "new");
+	ck_assert_str_eq(get("/api/ai/b", NULL), "new");
+	put("pool/c.prompt", "never asked for");
+	counts(3, 0);
+	unlink(path("pool/a.prompt"));
+	ck_assert_str_eq(get("/api/ai/a", NULL), "not found");
+	unlink(path("pool/c.prompt"));
+	counts(1, 0);
+	put("pool/a.prompt", "back");
+	ck_assert_str_eq(get("/api/ai/a", NULL), "back");
+	ck_assert_uint_eq(complaints, 0);
+}
+END_TEST
+
+START_TEST(follows_partials)
+{
+	put("pool/p.prompt", "{{> part}}");
+	ck_assert_str_eq(get("/api/ai/p", NULL), "part");
+	put("pool/_part.prompt", "other");
+	ck_assert_str_eq(get("/api/ai/p", NULL), "other");
+	unlink(path("pool/_part.prompt"));
+	ck_assert_str_eq(get("/api/ai/p", NULL), "other");
+	ck_assert_uint_eq(complaints, 1);
+	put("pool/_part.prompt", "again");
+	ck_assert_str_eq(get("/api/ai/p", NULL), "again");
+	ck_assert_uint_eq(recoveries, 1);
+}
+END_TEST
+
+START_TEST(keeps_the_last_good_one)
+{
+	put("pool/a.prompt", "{{#if}}");
+	for (int i = 0; i < 3; i++)
+		ck_assert_str_eq(get("/api/ai/a", NULL), "one");
+	ck_assert_uint_eq(complaints, 1);
+	ck_assert_ptr_nonnull(strstr(last, "pool/a.prompt:1:"));
+	counts(1, 1);
+	put("pool/a.prompt", "{{#if}}"); /* saved again as it was */
+	ck_assert_str_eq(get("/api/ai/a", NULL), "one");
+	ck_assert_uint_eq(complaints, 1);
+	put("pool/a.prompt", "\n{{#unless}}");
+	ck_assert_str_eq(get("/api/ai/a", NULL), "one");
+	ck_assert_uint_eq(complaints, 2);
+	put("pool/a.prompt", "good");
+	ck_assert_str_eq(get("/api/ai/a", NULL), "good");
+	ck_assert_uint_eq(recoveries, 1);
+	counts(1, 0);
+	put("pool/b.prompt", "{{#if}}");
+	ck_assert_str_eq(get("/api/ai/b", NULL), "invalid");
+	counts(1, 1);
+}
+END_TEST
+
+START_TEST(serves_document_roots)
+{
+	char script[300];
+
+	put("www/faq.prompt", "faq");
+	ck_assert_str_eq(get("/faq.prompt", path("www/faq.prompt")), "faq");
+	snprintf(script, sizeof script, "proxy:fcgi://127.0.0.1:9000%s", path("www/faq.prompt"));
+	ck_assert_str_eq(get("/faq.prompt", script), "faq");
+	snprintf(script, sizeof script, "proxy:fcgi://localhost%s?x=y", path("www/faq.prompt"));
+	ck_assert_str_eq(get("/faq.prompt?x=y", script), "faq");
+	put("www/faq.prompt", "more");
+	ck_assert_str_eq(get("/faq.prompt", path("www/faq.prompt")), "more");
+	put("www/_p.prompt", "x");
+	put("www/.p.prompt", "x");
+	ck_assert_str_eq(get("/_p.prompt", path("www/_p.prompt")), "not found");
+	ck_assert_str_eq(get("/.p.prompt", path("www/.p.prompt")), "not found");
+	ck_assert_str_eq(get("/none.prompt", path("www/none.prompt")), "not found");
+	ck_assert_str_eq(get("/none.prompt", path("none/none.prompt")), "not found");
+	ck_assert_str_eq(get("/faq.prompt", path("pool/../www/faq.prompt")), "not found");
+	ck_assert_str_eq(get("/faq.prompt", "www/faq.prompt"), "not found");
+	ck_assert_str_eq(get("/faq.prompt", "proxy:fcgi:"), "not found");
+	ck_assert_str_eq(get("/faq.prompt", ""), "not found");
+	counts(2, 0);
+	unlink(path("www/faq.prompt"));
+	ck_assert_str_eq(get("/faq.prompt", path("www/faq.prompt")), "not found");
+	counts(1, 0);
+}
+END_TEST
+
+START_TEST(follows_swapped_directories)
+{
+	ck_assert_int_eq(mkdir(path("pool2"), 0755), 0);
+	put("pool2/a.prompt", "swapped");
+	put("pool2/z.prompt", "z");
+	rename(path("pool"), path("pool1"));
+	ck_assert_str_eq(get("/api/ai/a", NULL), "not found");
+	counts(0, 0);
+	rename(path("pool2"), path("pool"));
+	ck_assert_str_eq(get("/api/ai/a", NULL), "swapped");
+	counts(2, 0);
+	put("pool/a.prompt", "and followed");
+	ck_assert_str_eq(get("/api/ai/a", NULL), "and followed");
+}
+END_TEST
+
+START_TEST(follows_linked_directories)
+{
+	ck_assert_int_eq(mkdir(path("r1"), 0755), 0);
+	ck_assert_int_eq(mkdir(path("r2"), 0755), 0);
+	put("r1/x.prompt", "release 1");
+	put("r2/x.prompt", "release 2");
+	ck_assert_int_eq(symlink("r1", path("current")), 0);
+	ck_assert_str_eq(get("/x.prompt", path("current/x.prompt")), "release 1");
+	ck_assert_str_eq(get("/x.prompt", path("r1/x.prompt")), "release 1"); /* one directory by two names */
+	put("r1/x.prompt", "release 1.1");
+	ck_assert_str_eq(get("/x.prompt", path("current/x.prompt")), "release 1.1");
+	ck_assert_str_eq(get("/x.prompt", path("r1/x.prompt")), "release 1.1");
+	ck_assert_int_eq(symlink("r2", path("next")), 0);
+	rename(path("next"), path("current"));
+	ck_assert_str_eq(get("/x.prompt", path("current/x.prompt")), "release 2");
+	put("r1/x.prompt", "release 1.2");
+	ck_assert_str_eq(get("/x.prompt", path("r1/x.prompt")), "release 1.2");
+}
+END_TEST
+
+START_TEST(follows_linked_files)
+{
+	put("elsewhere", "there");
+	ck_assert_int_eq(symlink(path("elsewhere"), path("pool/l.prompt")), 0);
+	ck_assert_str_eq(get("/api/ai/l", NULL), "there");
+	put("elsewhere", "changed there");
+	ck_assert_str_eq(get("/api/ai/l", NULL), "changed there");
+}
+END_TEST
+
+START_TEST(holds_what_is_in_use)
+{
+	const struct endpoint *old, *new;
+
+	ck_assert_int_eq(catalog_find(catalog, "/api/ai/a", NULL, &old), RC_OK);
+	put("pool/a.prompt", "two");
+	ck_assert_int_eq(catalog_find(catalog, "/api/ai/a", NULL, &new), RC_OK);
+	ck_assert_ptr_ne(old, new);
+	ck_assert_str_ne(old->version, new->version);
+	unlink(path("pool/a.prompt"));
+	ck_assert_str_eq(get("/api/ai/a", NULL), "not found");
+	ck_assert_str_eq(old->name, "a");
+	ck_assert_str_eq(new->name, "a");
+	catalog_release(catalog, old);
+	catalog_release(catalog, new);
+}
+END_TEST
+
+START_TEST(bounds_the_guests)
+{
+	char name[32];
+
+	for (int i = 0; i < 1100; i++) {
+		snprintf(name, sizeof name, "www/g%d.prompt", i);
+		put(name, "guest");
+		ck_assert_str_eq(get("/", path(name)), "guest");
+	}
+	counts(1024 + 1, 0);
+	ck_assert_str_eq(get("/", path("www/g0.prompt")), "guest");
+	counts(1024 + 1, 0);
+}
+END_TEST
+
+START_TEST(does_without_a_pool)
+{
+	struct catalog_settings settings = {.directory = NULL, .prefix = "/api/ai"};
+	struct catalog *bare;
+	const struct endpoint *endpoint;
+
+	ck_assert_int_eq(catalog_new(&settings, &bare), RC_OK);
+	ck_assert_int_eq(catalog_find(bare, "/api/ai/a", NULL, &endpoint), RC_NOTFOUND);
+	put("www/x.prompt", "x");
+	ck_assert_int_eq(catalog_find(bare, "/x.prompt", path("www/x.prompt"), &endpoint), RC_OK);
+	catalog_release(bare, endpoint);
+	catalog_free(bare);
+	settings.directory = path("none");
+	ck_assert_int_eq(catalog_new(&settings, &bare), RC_SYS);
+	catalog_free(NULL);
+}
+END_TEST
+
+/* Many readers while the file changes under them: each sees a whole version, and none an older one than was there before it asked. */
+
+#define READERS 4
+#define CHANGES 200
+
+static atomic_int written;
+static atomic_bool over;
+
+static void *reader(void *unused)
+{
+	char text[64];
+
+	(void)unused;
+	while (!atomic_load(&over)) {
+		int least = atomic_load(&written), seen = 0;
+
+		if (text_of("/api/ai/a", NULL, text, sizeof text) != RC_OK || sscanf(text, "version %d.", &seen) != 1 || seen < least)
+			return "wrong";
+	}
+	return NULL;
+}
+
+START_TEST(serves_threads)
+{
+	pthread_t threads[READERS];
+	char text[64];
+	void *wrong;
+
+	put("pool/a.prompt", "version 0.");
+	for (int i = 0; i < READERS; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, reader, NULL), 0);
+	for (int i = 1; i <= CHANGES; i++) {
+		snprintf(text, sizeof text, "version %d.", i);
+		put("pool/next", text);
+		rename(path("pool/next"), path("pool/a.prompt"));
+		atomic_store(&written, i);
+	}
+	atomic_store(&over, true);
+	for (int i = 0; i < READERS; i++) {
+		ck_assert_int_eq(pthread_join(threads[i], &wrong), 0);
+		ck_assert_ptr_null(wrong);
+	}
+}
+END_TEST
+
+static void add_all(TCase *tc)
+{
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, finds_by_path);
+	tcase_add_test(tc, follows_changes);
+	tcase_add_test(tc, follows_partials);
+	tcase_add_test(tc, keeps_the_last_good_one);
+	tcase_add_test(tc, serves_document_roots);
+	tcase_add_test(tc, follows_swapped_directories);
+	tcase_add_test(tc, follows_linked_directories);
+	tcase_add_test(tc, follows_linked_files);
+	tcase_add_test(tc, holds_what_is_in_use);
+	tcase_add_test(tc, bounds_the_guests);
+	tcase_add_test(tc, does_without_a_pool);
+	tcase_add_test(tc, serves_threads);
+}
+
+int main(void)
+{
+	Suite *suite = suite_create("catalog");
+	TCase *watched = tcase_create("watched"), *unwatched = tcase_create("blind");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	tcase_add_checked_fixture(watched, set_up, tear_down);
+	tcase_add_checked_fixture(unwatched, set_up_blind, tear_down);
+	add_all(watched);
+	add_all(unwatched);
+	suite_add_tcase(suite, watched);
+	suite_add_tcase(suite, unwatched);
+	srunner_set_tap(runner, "-");
+	srunner_run_all(runner, CK_SILENT);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
