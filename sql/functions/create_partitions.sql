@@ -7,7 +7,7 @@
 -- Tables:     creates fpm.ai_usage_tracking_YYYY_MM; moves rows of such a month out of fpm.ai_usage_tracking_default
 --
 -- Attaching needs the default partition for itself for a moment. It gives up where it does not get that soon: the next sweep tries again.
-create or replace function fpm.create_partitions(p_ahead int default 3) returns int
+create or replace function fpm.create_partitions(p_ahead int default 1) returns int
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set lock_timeout = '500ms'
 as $$
 declare

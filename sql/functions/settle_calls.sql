@@ -3,7 +3,7 @@
 --
 -- Parameters: p_calls  the whole set
 -- Returns:    a row for each settlement
--- Calls:      fpm.settle_late
+-- Calls:      fpm.renew_answer, fpm.settle_late
 -- Tables:     writes fpm.reservations, public.ai_usage_tracking, fpm.counters, fpm.usage_daily, public.ai_response_cache
 create or replace function fpm.settle_calls(p_calls fpm.call[]) returns setof fpm.reply
 language plpgsql volatile
@@ -68,9 +68,25 @@ begin
 				prompt_tokens = u.prompt_tokens + excluded.prompt_tokens, cached_tokens = u.cached_tokens + excluded.cached_tokens,
 				completion_tokens = u.completion_tokens + excluded.completion_tokens, tokens = u.tokens + excluded.tokens,
 				cost_cents = u.cost_cents + excluded.cost_cents, duration_ms = u.duration_ms + excluded.duration_ms
+		), kept as materialized (
+			-- Whoever inserts or sweeps an entry holds this lock to the end of its transaction. Looking first, and inserting only where nothing is there,
+			-- meets no unfinished transaction: `on conflict` alone would wait for one that is just counting a hit.
+			select distinct on (e.cache_hash) e.*
+			from ended e
+			where e.content is not null and e.cache_hash is not null and e.cache_ttl_s > 0
+				and not exists (select from public.ai_response_cache a where a.prompt_hash = e.cache_hash)
+				and pg_try_advisory_xact_lock(hashtextextended('cache:' || e.cache_hash, 0))
+			order by e.cache_hash, e.n
+		), stored as (
+			insert into public.ai_response_cache (prompt_hash, feature_type, model_used, response_content, answer_tokens, answer_cents, expires_at,
+				scope, organization_id, supplier_id)
+			select k.cache_hash, k.feature_type, k.model_used, k.content, k.prompt + k.completion, k.cost, v_now + k.cache_ttl_s * interval '1 second',
+				k.cache_scope, case when k.cache_scope = 'organization' then k.cache_owner end, case when k.cache_scope = 'supplier' then k.cache_owner end
+			from kept k
+			on conflict (prompt_hash) do nothing
 		)
-		select e.n, e.state, e.cost, e.cache_hash is not null and e.content is not null as keeps, e.cache_hash, e.cache_scope, e.cache_owner, e.cache_ttl_s,
-			e.feature_type, e.model_used, e.prompt + e.completion as tokens
+		select e.n, e.state, e.cost, e.content is not null and e.cache_hash is not null and not exists (select from kept k where k.n = e.n) as renews,
+			e.cache_hash, e.cache_ttl_s, e.model_used, e.prompt + e.completion as tokens
 		from ended e
 	loop
 		r := null;
@@ -79,9 +95,8 @@ begin
 		r.state := c.state;
 		r.cost_cents := c.cost;
 		v_ended := v_ended || c.n;
-		if c.keeps then
-			perform fpm.store_answer(c.cache_hash, c.cache_scope, c.cache_owner, c.cache_ttl_s, c.feature_type, c.model_used, (p_calls[c.n]).content,
-				c.tokens, c.cost);
+		if c.renews then
+			perform fpm.renew_answer(c.cache_hash, c.cache_ttl_s, c.model_used, (p_calls[c.n]).content, c.tokens, c.cost);
 		end if;
 		return next r;
 	end loop;
