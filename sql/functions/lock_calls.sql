@@ -14,6 +14,8 @@ declare
 	v_month constant date := date_trunc('month', v_now at time zone 'UTC')::date;
 	v_numbers int[];
 	v_keys bigint[];
+	v_key bigint;
+	v_call fpm.call;
 begin
 	select array_agg(c.n), array_agg(fpm.lock_key(k.supplier_id, c.feature)) into v_numbers, v_keys
 	from unnest(p_calls) with ordinality as c (kind, key_hash, request_id, feature, endpoint, provider, model, rate_count, rate_period_s, rate_burst,
@@ -31,13 +33,17 @@ begin
 		and (b.full_at is null
 			or extract(epoch from b.full_at - v_now) <= (case when c.rate_burst > 0 then c.rate_burst else c.rate_count end - 1)::float8 * c.rate_period_s / c.rate_count);
 
-	perform pg_advisory_xact_lock(o.k)
-	from (
-		select k from unnest(v_keys) k
-		union
-		select ('x' || right(c.ticket, 16))::bit(64)::bigint
-		from unnest(p_calls) c where c.kind = 'settle' and c.ticket ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}[.][0-9a-f]{14}[.][0-9a-f]{16}$'
-		order by 1) o;
+	foreach v_call in array p_calls loop
+		if v_call.kind = 'settle' and v_call.ticket ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}[.][0-9a-f]{14}[.][0-9a-f]{16}$' then
+			v_keys := v_keys || ('x' || right(v_call.ticket, 16))::bit(64)::bigint;
+		end if;
+	end loop;
+	if cardinality(v_keys) > 1 then
+		v_keys := array(select distinct k from unnest(v_keys) k order by k);
+	end if;
+	foreach v_key in array coalesce(v_keys, '{}') loop
+		perform pg_advisory_xact_lock(v_key);
+	end loop;
 	return coalesce(v_numbers, '{}');
 end
 $$;

@@ -17,7 +17,7 @@ declare
 begin
 	for c in
 		with asked as materialized (
-			select distinct on (q.ticket) q.n, left(q.ticket, 36)::uuid as id, case when q.state = 'void' then 'failed' else q.state end as state,
+			select q.n, left(q.ticket, 36)::uuid as id, case when q.state = 'void' then 'failed' else q.state end as state,
 				case when q.state = 'void' then 0 else least(greatest(coalesce(q.prompt_tokens, 0), 0), v_most) end as prompt,
 				case when q.state = 'void' then 0 else least(greatest(coalesce(q.cached_tokens, 0), 0), greatest(coalesce(q.prompt_tokens, 0), 0), v_most) end as cached,
 				case when q.state = 'void' then 0 else least(greatest(coalesce(q.completion_tokens, 0), 0), v_most) end as completion,
@@ -29,8 +29,8 @@ begin
 				ticket, state, prompt_tokens, cached_tokens, completion_tokens, estimated, duration_ms, error, content, n)
 			where q.kind = 'settle' and q.state in ('settled', 'failed', 'aborted', 'void')
 				and q.ticket ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}[.][0-9a-f]{14}[.][0-9a-f]{16}$'
-			order by q.ticket, q.n
 		), open as (
+			-- Two settlements of one row: it is deleted, and so returned, once.
 			delete from fpm.reservations o using asked a where o.id = a.id
 			returning o.*, a.n, a.state, a.prompt, a.cached, a.completion, a.estimated, a.duration_ms, a.error, a.content,
 				trim_scale(100 * (o.price_input * (a.prompt - a.cached) + o.price_cached * a.cached + o.price_output * a.completion)) as cost,
@@ -71,12 +71,11 @@ begin
 		), kept as materialized (
 			-- Whoever inserts or sweeps an entry holds this lock to the end of its transaction. Looking first, and inserting only where nothing is there,
 			-- meets no unfinished transaction: `on conflict` alone would wait for one that is just counting a hit.
-			select distinct on (e.cache_hash) e.*
+			select e.*
 			from ended e
 			where e.content is not null and e.cache_hash is not null and e.cache_ttl_s > 0
 				and not exists (select from public.ai_response_cache a where a.prompt_hash = e.cache_hash)
 				and pg_try_advisory_xact_lock(hashtextextended('cache:' || e.cache_hash, 0))
-			order by e.cache_hash, e.n
 		), stored as (
 			insert into public.ai_response_cache (prompt_hash, feature_type, model_used, response_content, answer_tokens, answer_cents, expires_at,
 				scope, organization_id, supplier_id)
