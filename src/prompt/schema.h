@@ -55,7 +55,8 @@ struct schema_faults {
 enum rc schema_check(const struct schema *schema, struct arena *arena, const struct value *value, const struct schema_limits *limits,
                      struct schema_faults *faults) MUST_CHECK;
 
-/* A value that passes the schema, made without chance: what the sample provider answers with. NULL when out of memory. */
+/* A value that passes the schema, made without chance: what the sample provider answers with. NULL when out of memory, or where none is found that
+ * passes: a schema may contradict itself. */
 const struct value *schema_sample(const struct schema *schema, struct arena *arena);
 
 #endif

@@ -249,6 +249,9 @@ static const struct value *sample(struct sampler *sp, const struct schema_node *
 const struct value *schema_sample(const struct schema *schema, struct arena *arena)
 {
 	struct sampler sp = {.arena = arena};
+	const struct value *value = sample(&sp, schema->root, NULL);
+	struct schema_faults faults;
 
-	return sample(&sp, schema->root, NULL);
+	/* A schema may contradict itself, or ask for more than is tried here. */
+	return value != NULL && schema_check(schema, arena, value, NULL, &faults) == RC_OK ? value : NULL;
 }

@@ -8,10 +8,10 @@ use Harness;
 use Harness::Process qw(now patience);
 use Wedding qw(email directive);
 
-my $h = Harness->new(web => 'lighttpd', settings => {heartbeat => '500ms'});
+my $h = Harness->new(web => 'lighttpd', settings => {heartbeat => '1s'});
 my %web = (lighttpd => $h->web, apache => $h->start_web('apache'));
 my $s = $h->supplier('enterprise');
-my %limit = (lighttpd => 0.5, apache => 0.5); # behind Apache: a heartbeat
+my %limit = (lighttpd => 0.5, apache => 1); # behind Apache: a heartbeat
 
 for my $kind (sort keys %web) {
 	subtest "behind $kind" => sub {
