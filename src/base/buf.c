@@ -4,6 +4,7 @@
 #include "base/buf.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -101,6 +102,17 @@ static void escape(struct buf *buf, unsigned char c)
 	buf_printf(buf, "\\u%04x", c);
 }
 
+/* Half of a surrogate pair, as three bytes that are no UTF-8: JSON.stringify writes it as an escape (ECMA-262 §25.5.2.3). */
+static bool is_surrogate(const char *s, size_t n)
+{
+	return n >= 3 && (unsigned char)s[0] == 0xED && (unsigned char)s[1] >= 0xA0;
+}
+
+static void escape_surrogate(struct buf *buf, const char *s)
+{
+	buf_printf(buf, "\\u%04x", 0xD000u | ((unsigned char)s[1] & 0x3Fu) << 6 | ((unsigned char)s[2] & 0x3Fu));
+}
+
 enum rc buf_json_string(struct buf *buf, const char *s, size_t n)
 {
 	size_t plain = 0;
@@ -109,10 +121,15 @@ enum rc buf_json_string(struct buf *buf, const char *s, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		unsigned char c = (unsigned char)s[i];
 
-		if (c >= 0x20 && c != '"' && c != '\\')
+		if (c >= 0x20 && c != '"' && c != '\\' && !is_surrogate(s + i, n - i))
 			continue;
 		buf_add(buf, s + plain, i - plain);
-		escape(buf, c);
+		if (c == 0xED) {
+			escape_surrogate(buf, s + i);
+			i += 2;
+		} else {
+			escape(buf, c);
+		}
 		plain = i + 1;
 	}
 	buf_add(buf, s + plain, n - plain);

@@ -147,13 +147,24 @@ static void array_text(struct buf *buf, const struct value *array)
 	}
 }
 
+/* See half_of_pair. */
+static bool is_half(const struct value *string)
+{
+	const unsigned char *u = (const unsigned char *)string->u.string.text;
+
+	return string->u.string.len == 3 && u[0] == 0xED && u[1] >= 0xA0;
+}
+
 void js_text(struct buf *buf, const struct value *v)
 {
 	if (js_nothing(v))
 		return;
 	switch (v->type) {
 	case VALUE_STRING:
-		buf_add(buf, v->u.string.text, v->u.string.len);
+		if (is_half(v))
+			buf_puts(buf, "\xEF\xBF\xBD");
+		else
+			buf_add(buf, v->u.string.text, v->u.string.len);
 		return;
 	case VALUE_ARRAY:
 		array_text(buf, v);
@@ -198,7 +209,18 @@ size_t js_string_length(const struct value *string)
 	return units;
 }
 
-/* The UTF-16 unit at `index`; half of a pair is U+FFFD, as it is when written out as UTF-8. */
+/* Half of the pair of UTF-16 units that a character of four bytes is, as three bytes that are no UTF-8: JSON shows it as an escape, text as U+FFFD. */
+static const struct value *half_of_pair(struct arena *arena, const char *s, bool second)
+{
+	const unsigned char *u = (const unsigned char *)s;
+	uint32_t point = (u[0] & 0x07u) << 18 | (u[1] & 0x3Fu) << 12 | (u[2] & 0x3Fu) << 6 | (u[3] & 0x3Fu);
+	uint32_t unit = second ? 0xDC00u + ((point - 0x10000u) & 0x3FFu) : 0xD800u + ((point - 0x10000u) >> 10);
+	const char half[] = {(char)0xED, (char)(0x80 | ((unit >> 6) & 0x3F)), (char)(0x80 | (unit & 0x3F))};
+
+	return value_string(arena, half, sizeof half);
+}
+
+/* The UTF-16 unit at `index`. */
 static const struct value *string_unit(struct arena *arena, const struct value *string, size_t index)
 {
 	const char *s = string->u.string.text;
@@ -208,7 +230,7 @@ static const struct value *string_unit(struct arena *arena, const struct value *
 		len = sequence_length((unsigned char)s[i]);
 		units += len == 4 ? 2 : 1;
 		if (units > index)
-			return len == 4 ? value_string(arena, "\xEF\xBF\xBD", 3) : value_string(arena, s + i, len);
+			return len == 4 ? half_of_pair(arena, s + i, units == index + 1) : value_string(arena, s + i, len);
 	}
 	return NULL;
 }

@@ -202,13 +202,35 @@ function reference() {
 			super.MustacheStatement(node);
 		}
 	};
+	/* Handlebars finds an unknown helper when it first runs what it stands in, the product when it loads the file: so all that can be reached is looked at first. */
+	const Partials = class extends Handlebars.Visitor {
+		constructor() {
+			super();
+			this.names = [];
+		}
+		PartialStatement(node) {
+			this.names.push(node.name.original);
+			super.PartialStatement(node);
+		}
+	};
 	const knownHelpers = Object.fromEntries(['json', 'ifEquals', 'unlessEquals', 'role', 'history', 'section'].map((name) => [name, true]));
 	const compile = (source) => {
 		const tree = Handlebars.parse(source);
 		new Escaper().accept(tree);
 		return Handlebars.compile(tree, { knownHelpers, knownHelpersOnly: true });
 	};
+	const lookAt = (source, partials, seen) => {
+		const tree = Handlebars.parse(source), found = new Partials();
+		Handlebars.precompile(tree, { knownHelpers, knownHelpersOnly: true });
+		found.accept(tree);
+		for (const name of found.names) {
+			if (seen.has(name)) continue;
+			seen.add(name);
+			lookAt(partials[name], partials, seen);
+		}
+	};
 	const render = ({ template, partials, input, context }) => {
+		lookAt(template, partials, new Set());
 		const compiled = Object.fromEntries(Object.entries(partials).map(([name, source]) => [name, compile(source)]));
 		return compile(template)(input, { partials: compiled, data: context });
 	};

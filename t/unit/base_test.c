@@ -120,6 +120,9 @@ START_TEST(json_strings_are_escaped)
 	buf_clear(&buf);
 	buf_json_string(&buf, "\0", 1);
 	ck_assert_str_eq(buf_text(&buf), "\"\\u0000\"");
+	buf_clear(&buf);
+	buf_json_string(&buf, "a\xed\xa0\xbd\xed\xb8\x80\xed\x9f\xbf", 10);
+	ck_assert_str_eq(buf_text(&buf), "\"a\\ud83d\\ude00\xed\x9f\xbf\"");
 }
 END_TEST
 
