@@ -17,6 +17,8 @@ begin
 	insert into live_notes select i::int, pg_current_xact_id()::text from jsonb_array_elements_text(calls) i;
 	return query select o::int, i::int, pg_current_xact_id()::text from jsonb_array_elements_text(calls) with ordinality e (i, o) order by o desc;
 end $$;
+create function live_pooled(calls jsonb) returns table (n int, item int) language sql as
+	'select o::int, i::int from jsonb_array_elements_text(calls) with ordinality e (i, o)';
 create function live_reset() returns int language sql as 'delete from live_notes; select 0';
 SQL
 my $info = $pg->conninfo;
@@ -26,5 +28,25 @@ $ENV{PGPORT} = $info{port} if defined $info{port};
 $ENV{PGUSER} = $info{user} if defined $info{user};
 $ENV{PGDATABASE} = $info{dbname};
 
-my $status = system "$build/t/e2e/db_live";
-exit($status >> 8 || ($status ? 1 : 0));
+# Directly, and where there is a PgBouncer through it, whose connections are handed out transaction by transaction.
+my @runs = (['direct', $ENV{PGPORT}], ['pooled', $ENV{PGPORT}]);
+if ($pg->pool(3)) { push @runs, ['pooled', 6432] }
+else              { print "# no PgBouncer here: not tried through one\n" }
+
+my ($n, $failed) = (0, 0);
+for (@runs) {
+	my ($case, $port) = @$_;
+	local $ENV{CK_RUN_CASE} = $case;
+	local $ENV{PGPORT} = $port;
+	open my $out, '-|', "$build/t/e2e/db_live" or die "db_live: $!\n";
+	while (<$out>) {
+		next unless /^(not )?ok \d+ - (.*)/;
+		$n++;
+		$failed++ if $1;
+		print $1 // '', "ok $n - port $port: $2\n";
+	}
+	close $out or $failed++;
+}
+$pg->stop_pool;
+print "1..$n\n";
+exit($failed ? 1 : 0);

@@ -263,6 +263,39 @@ START_TEST(a_call_that_takes_too_long_is_cut_off)
 }
 END_TEST
 
+#define POOLED_THREADS 8
+#define POOLED_CALLS 40
+
+static void *call_many(void *user)
+{
+	struct caller_thread *t = user;
+
+	for (int i = 0; i < POOLED_CALLS && t->rc == RC_OK; i++)
+		call_item(t);
+	return NULL;
+}
+
+/* Behind PgBouncer a transaction may meet a server process that knows nothing of the statement another one keeps. */
+START_TEST(a_pool_of_server_processes_makes_no_difference)
+{
+	struct caller_thread threads[POOLED_THREADS];
+
+	tear_down();
+	arena = arena_new(1u << 20);
+	open_with(4, 2);
+	for (int i = 0; i < POOLED_THREADS; i++) {
+		threads[i] = (struct caller_thread){.sql = "select n, 60 / item from live_pooled($1)", .rc = RC_OK};
+		snprintf(threads[i].param, sizeof threads[i].param, "%d", i + 1);
+		ck_assert_int_eq(pthread_create(&threads[i].thread, NULL, call_many, &threads[i]), 0);
+	}
+	for (int i = 0; i < POOLED_THREADS; i++) {
+		pthread_join(threads[i].thread, NULL);
+		ck_assert_int_eq(threads[i].rc, RC_OK);
+		ck_assert_int_eq(atoi(threads[i].answer), 60 / (i + 1));
+	}
+}
+END_TEST
+
 START_TEST(sessions_run_scripts_and_read_tables)
 {
 	struct db_session *session;
@@ -292,7 +325,7 @@ END_TEST
 int main(void)
 {
 	Suite *suite = suite_create("db");
-	TCase *tc = tcase_create("db");
+	TCase *tc = tcase_create("direct"), *pooled = tcase_create("pooled");
 	SRunner *runner;
 	int failed;
 
@@ -305,7 +338,11 @@ int main(void)
 	tcase_add_test(tc, a_lost_connection_is_told_and_the_next_call_connects_anew);
 	tcase_add_test(tc, a_call_that_takes_too_long_is_cut_off);
 	tcase_add_test(tc, sessions_run_scripts_and_read_tables);
+	tcase_set_timeout(pooled, 120);
+	tcase_add_checked_fixture(pooled, set_up, tear_down);
+	tcase_add_test(pooled, a_pool_of_server_processes_makes_no_difference);
 	suite_add_tcase(suite, tc);
+	suite_add_tcase(suite, pooled);
 	runner = srunner_create(suite);
 	srunner_set_tap(runner, "-");
 	srunner_run_all(runner, CK_SILENT);
