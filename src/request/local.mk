@@ -10,3 +10,4 @@ libpromptfpm_a_SOURCES += src/request/refusal.c src/request/refusal.h
 libpromptfpm_a_SOURCES += src/request/settlement.c src/request/settlement.h
 libpromptfpm_a_SOURCES += src/request/ticket.c src/request/ticket.h
 libpromptfpm_a_SOURCES += src/request/ledger.c src/request/ledger.h
+libpromptfpm_a_SOURCES += src/request/report.c

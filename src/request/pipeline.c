@@ -13,15 +13,20 @@
 #include "base/log.h"
 #include "request/request.h"
 
-static const struct step {
+struct step {
 	const char *name;
 	enum rc (*run)(struct request *rq);
-} steps[] = {
+};
+
+static const struct step generation[] = {
 	{"read", step_read},         {"authenticate", step_authenticate}, {"validate", step_validate}, {"render", step_render}, {"admit", step_admit},
 	{"generate", step_generate}, {"check", step_check},               {"respond", step_respond},
 };
 
-_Static_assert(COUNT_OF(steps) < REQUEST_STEPS_MAX, "the log has a place for each step and for settle");
+/* What a caller used: nothing is admitted and nothing settled. */
+static const struct step report[] = {{"authenticate", step_authenticate}, {"report", step_report}};
+
+_Static_assert(COUNT_OF(generation) < REQUEST_STEPS_MAX, "the log has a place for each step and for settle");
 
 enum rc request_fail(struct request *rq, enum problem_code code, const char *detail)
 {
@@ -36,9 +41,9 @@ static void note_step(struct request *rq, const char *name, int64_t since_us)
 	rq->steps[rq->step_count++].us = (int)(clock_us() - since_us);
 }
 
-static void run_steps(struct request *rq)
+static void run_steps(struct request *rq, const struct step *steps, size_t count)
 {
-	for (size_t i = 0; i < COUNT_OF(steps); i++) {
+	for (size_t i = 0; i < count; i++) {
 		int64_t since_us = clock_us();
 		enum rc rc;
 
@@ -111,7 +116,10 @@ static void serve(struct request *rq)
 {
 	int64_t since_us;
 
-	run_steps(rq);
+	if (report_wanted(rq))
+		run_steps(rq, report, COUNT_OF(report));
+	else
+		run_steps(rq, generation, COUNT_OF(generation));
 	if (rq->problem != NULL)
 		respond_problem(rq);
 	since_us = clock_us();

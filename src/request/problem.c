@@ -12,7 +12,7 @@ static const struct problem catalogue[PROBLEM_COUNT_] = {
 	[PROBLEM_UNAUTHENTICATED] = {PROBLEM_UNAUTHENTICATED, 401, "unauthenticated",
 	                             "A valid API key is needed: send it as Authorization: Bearer or X-Api-Key.", 0},
 	[PROBLEM_NOT_FOUND] = {PROBLEM_NOT_FOUND, 404, "not_found", "There is no such endpoint.", 0},
-	[PROBLEM_METHOD] = {PROBLEM_METHOD, 405, "method_not_allowed", "This endpoint takes POST requests only.", 0},
+	[PROBLEM_METHOD] = {PROBLEM_METHOD, 405, "method_not_allowed", "This path does not take that method: the Allow header names the one it takes.", 0},
 	[PROBLEM_BODY_TOO_LARGE] = {PROBLEM_BODY_TOO_LARGE, 413, "body_too_large", "The request body is too large.", 0},
 	[PROBLEM_RATE_LIMIT] = {PROBLEM_RATE_LIMIT, 429, "rate_limit", "Too many requests: please wait a little and try again.", 60},
 	[PROBLEM_DAILY_LIMIT] = {PROBLEM_DAILY_LIMIT, 429, "daily_limit", "Today's limit of your plan is reached: please try again tomorrow.", 3600},

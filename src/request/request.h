@@ -101,9 +101,14 @@ enum rc step_generate(struct request *rq) MUST_CHECK;     /* result, text; strea
 enum rc step_check(struct request *rq) MUST_CHECK;        /* a JSON output against its schema */
 enum rc step_respond(struct request *rq) MUST_CHECK;      /* the answer, or a stream's end */
 
+/* report.c: GET PREFIX/usage, instead of the steps between authenticate and respond. */
+bool report_wanted(const struct request *rq);
+enum rc step_report(struct request *rq) MUST_CHECK; /* the whole answer */
+
 /* respond.c: what generate writes through, and what the pipeline sends when a step failed. */
 enum rc respond_piece(struct request *rq, const char *text, size_t n) MUST_CHECK;
 enum rc respond_heartbeat(struct request *rq) MUST_CHECK;
+enum rc respond_body(struct request *rq, const char *json, size_t n) MUST_CHECK; /* a whole answer of 200 */
 void respond_problem(struct request *rq);
 
 /* settle.c: ends the reservation, exactly once, whatever happened: now, or from the service's queue when the database is away. */

@@ -140,20 +140,27 @@ static void add_json_answer(struct request *rq, struct buf *out)
 	buf_puts(out, "}\n");
 }
 
+enum rc respond_body(struct request *rq, const char *json, size_t n)
+{
+	struct buf out;
+
+	buf_init(&out, rq->arena, n + HEAD_MAX);
+	add_head(rq, &out, 200, "application/json; charset=utf-8");
+	buf_printf(&out, "Content-Length: %zu\r\n\r\n", n);
+	buf_add(&out, json, n);
+	rq->head_sent = true;
+	return write_out(rq, &out, false);
+}
+
 static enum rc respond_json(struct request *rq)
 {
-	struct buf body, out;
+	struct buf body;
 
 	buf_init(&body, rq->arena, FRAME_MAX);
-	buf_init(&out, rq->arena, FRAME_MAX + HEAD_MAX);
 	add_json_answer(rq, &body);
 	if (body.rc != RC_OK)
 		return request_fail(rq, PROBLEM_INTERNAL, "the answer does not fit");
-	add_head(rq, &out, 200, "application/json; charset=utf-8");
-	buf_printf(&out, "Content-Length: %zu\r\n\r\n", body.len);
-	buf_add(&out, body.data, body.len);
-	rq->head_sent = true;
-	return write_out(rq, &out, false);
+	return respond_body(rq, body.data, body.len);
 }
 
 enum rc step_respond(struct request *rq)

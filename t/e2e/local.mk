@@ -9,3 +9,4 @@ e2e_tests += t/e2e/smoke.t
 e2e_tests += t/e2e/handlebars.t
 e2e_tests += t/e2e/daemon.t
 e2e_tests += t/e2e/admission.t
+e2e_tests += t/e2e/report.t

@@ -1,0 +1,52 @@
+# GET /api/ai/usage: a caller's own figures, exactly those of the ledger, and nobody else's.
+use strict;
+use warnings;
+
+use Test::More;
+use Harness;
+use Wedding qw(email directive problem);
+
+my $h = Harness->new(web => 'lighttpd');
+my $organization = $h->value('select gen_random_uuid()');
+my ($ann, $bob) = map { $h->supplier('starter', organization => $organization) } 1 .. 2;
+my $eve = $h->supplier('starter');
+my $usage = '/api/ai/usage';
+
+sub report {
+	my ($who, $query) = @_;
+	return $h->request('GET', $usage . ($query // ''), {Authorization => "Bearer $who->{key}"});
+}
+
+my $again = email(directive('prompt=17 tokens=91'));
+$h->post($Wedding::EMAIL, $again, key => $ann->{key}) for 1 .. 2;
+$h->post($Wedding::EMAIL, email(directive('status=500')), key => $ann->{key});
+$h->post($Wedding::EMAIL, email(directive('prompt=17 tokens=91')), key => $bob->{key});
+
+my $r = report($ann);
+is $r->status, 200, 'an answer' or diag $r->body;
+like $r->header('Content-Type'), qr{^application/json}, 'of JSON';
+my $total = $r->json->{total};
+is $total->{requests}, 3, 'three calls: one whole, one from the cache, one that failed';
+is $total->{cached}, 1, 'one of them from the cache';
+is $total->{failed}, 1, 'one failed';
+is $total->{tokens}, 108, 'the tokens of one';
+like $r->body, qr/"costCents": ?0\.005715\b/, 'its cost, exactly';
+is $total->{tokensSaved}, 108, 'what the cache saved';
+my ($limit) = grep { $_->{feature} eq 'email_template' } @{$r->json->{limits}};
+is "$limit->{dayLeft} of $limit->{dayLimit}", '3 of 5', 'the failed call gave its place back';
+
+is report($eve)->json->{total}{requests}, 0, "another supplier's figures are his own";
+is report($ann, '?scope=organization')->json->{total}{requests}, 4, 'the organisation has the calls of both';
+is report($eve, '?scope=organization')->json->{total}{requests}, 0, 'and is nobody else\'s';
+is report($ann, '?from=2020-01-01&to=2020-01-31')->json->{total}{requests}, 0, 'other days';
+
+problem $h->request('GET', $usage, {}), 401, 'unauthenticated', 'no key';
+problem report($ann, "?$_"), 400, 'invalid_input', "a bad parameter: $_" for qw(from=yesterday to=2026-02-30 from=2026-1-1 scope=everybody);
+$r = $h->post($usage, {}, key => $ann->{key});
+problem $r, 405, 'method_not_allowed', 'POST';
+is $r->header('Allow'), 'GET', 'it takes GET';
+is $h->value('select count(*) from ai_usage_tracking'), 4, 'a report is no call';
+$h->cluster->stop('fast');
+problem report($ann), 503, 'database_unavailable', 'without the database';
+
+done_testing;
