@@ -7,7 +7,7 @@
  *
  * A lost connection is RC_UNAVAILABLE at once, and the next call connects anew; where connecting itself was slow to fail, calls are refused without a try
  * for as long as it took, `retry_ms` at most.
- * Works through PgBouncer in transaction mode: no session state, no named statements.
+ * Works through PgBouncer in transaction mode: no session state but one kept statement a connection, whose text is sent instead once it turns out lost.
  */
 #ifndef PORT_DB_H
 #define PORT_DB_H
