@@ -65,8 +65,11 @@ grant execute on function
 	fpm.settle(text, text, bigint, bigint, bigint, boolean, bigint, text, text),
 	fpm.void_request(text, text, text),
 	fpm.count_refusals(jsonb),
-	fpm.sweep(text),
-	fpm.usage_report(text, date, date, text)
+	fpm.sweep(text, bigint),
+	fpm.usage_report(text, date, date, text),
+	fpm.idempotency_claim(text, text, text, text, text, bigint, bigint, bigint),
+	fpm.idempotency_store(text, text, text, text, boolean, text, text, text, text),
+	fpm.idempotency_release(text, text, text)
 to fpm_worker;
 
 -- promptctl.
@@ -74,7 +77,7 @@ grant execute on function
 	fpm.supplier_add(uuid, uuid, text), fpm.supplier_set_tier(uuid, text), fpm.supplier_list(),
 	fpm.key_create(uuid, text, text, text), fpm.key_revoke(text), fpm.key_list(uuid),
 	fpm.usage(uuid, date, date), fpm.invoice(date, uuid), fpm.refused(uuid, date, date), fpm.audit(date, date),
-	fpm.correct(uuid, timestamptz, bigint, bigint, bigint, text, boolean), fpm.ledger_archive(date), fpm.sweep(text), fpm.create_partitions(int)
+	fpm.correct(uuid, timestamptz, bigint, bigint, bigint, text, boolean), fpm.ledger_archive(date), fpm.sweep(text, bigint), fpm.create_partitions(int)
 to fpm_operator;
 
 -- Suppliers, signed in: their own rows and their organisation's, read only.

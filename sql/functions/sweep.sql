@@ -1,39 +1,54 @@
 -- sweep: ends what nobody ended. Reservations past their time, or all of a worker that died, become expired rows charged by the stated estimate; old
--- cache entries go, hits noted aside are added, old refusal counts go, partitions are made ahead. In small portions: call it again while it finds
--- something.
+-- cache entries go, and those that are too much; hits noted aside are added; idempotency keys and refusal counts go when their time is over; partitions
+-- are made ahead. In small portions: call it again while it says that there is more.
 --
--- Parameters: p_worker  null; or the name of a worker that is known to be dead
--- Returns:    one row: how many reservations expired, how many cache entries went
--- Calls:      fpm.create_partitions, fpm.expire, fpm.sweep_cache
--- Tables:     writes fpm.reservations, fpm.refusals, and what those write
+-- Parameters: p_worker     null; or the name of a worker that is known to be dead
+--             p_cache_max  the most bytes of answers that the cache may keep; null: no bound
+-- Returns:    one row: how many reservations expired, how many cache entries and how many idempotency keys went, and whether there is more of any
+-- Calls:      fpm.create_partitions, fpm.expire, fpm.sweep_cache, fpm.bound_cache, fpm.sweep_idempotency
+-- Tables:     writes fpm.reservations, fpm.refusals, fpm.idempotency_keys, and what those write
 --
--- Call it in a transaction of its own. Any number may run at once. It waits for an advisory lock only as long as it holds none, so it takes part in
--- no deadlock.
-create or replace function fpm.sweep(p_worker text, out expired bigint, out cache bigint)
+-- Call it in a transaction of its own. One general sweep is at work at a time, whichever machine's it is: another finds the lock taken and does nothing. Sweeps
+-- after dead workers run beside it. It waits for an advisory lock only as long as it holds none that others wait for, so it takes part in no deadlock.
+create or replace function fpm.sweep(p_worker text, p_cache_max bigint default null, out expired bigint, out cache bigint, out keys bigint, out more boolean)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
 as $$
 declare
+	v_portion constant int := 1000;
 	v_row fpm.reservations;
 	v_key bigint;
 	v_held bigint[] := '{}';
+	v_seen int := 0;
+	v_refusals bigint;
 begin
 	expired := 0;
 	cache := 0;
+	keys := 0;
+	more := false;
+	if p_worker is null and not pg_try_advisory_xact_lock(hashtextextended('fpm:sweep', 0)) then
+		return;
+	end if;
 	-- A new partition locks the whole ledger, and that must not meet the locks below in one transaction.
 	if p_worker is null and fpm.create_partitions() > 0 then
+		more := true;
 		return;
 	end if;
 	if p_worker is not null then
 		-- For those whose lock is taken just now: the next sweep ends them.
 		update fpm.reservations r set expires_at = clock_timestamp()
 		where r.id in (select f.id from fpm.reservations f where f.worker = p_worker and f.expires_at > clock_timestamp() for update skip locked);
+		-- What it was answering, nobody will.
+		update fpm.idempotency_keys k set lease_until = clock_timestamp()
+		where (k.supplier_id, k.key_digest) in (select f.supplier_id, f.key_digest from fpm.idempotency_keys f
+			where f.worker = p_worker and f.row_id is null and f.lease_until > clock_timestamp() for update skip locked);
 	end if;
 
 	for v_row in
 		select * from fpm.reservations r
 		where r.expires_at <= clock_timestamp() and (p_worker is null or r.worker = p_worker)
-		order by r.expires_at limit 1000
+		order by r.expires_at limit v_portion
 	loop
+		v_seen := v_seen + 1;
 		v_key := fpm.lock_key(v_row.supplier_id, v_row.feature_type);
 		if not v_key = any (v_held) then
 			if cardinality(v_held) = 0 and p_worker is null then
@@ -45,12 +60,21 @@ begin
 		end if;
 		expired := expired + fpm.expire(v_row.id);
 	end loop;
+	more := v_seen = v_portion and expired > 0;
 
-	if p_worker is null and pg_try_advisory_xact_lock(hashtextextended('fpm:sweep', 0)) then
-		cache := fpm.sweep_cache(500);
+	if p_worker is null then
+		cache := fpm.sweep_cache(v_portion / 2);
+		more := more or cache = v_portion / 2;
+		if cache = 0 and p_cache_max is not null then
+			cache := fpm.bound_cache(p_cache_max, v_portion / 2);
+			more := more or cache = v_portion / 2;
+		end if;
+		keys := fpm.sweep_idempotency(v_portion);
 		delete from fpm.refusals r
 		where r.ctid = any (array(select o.ctid
-			from fpm.refusals o where o.minute < clock_timestamp() - interval '90 days' limit 1000 for update skip locked));
+			from fpm.refusals o where o.minute < clock_timestamp() - interval '90 days' limit v_portion for update skip locked));
+		get diagnostics v_refusals = row_count;
+		more := more or keys = v_portion or v_refusals = v_portion;
 	end if;
 end
 $$;

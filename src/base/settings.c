@@ -69,6 +69,9 @@ static const struct setting pool_table[] = {
 	{"database.retry", TIME, AT(database_retry), "250ms", 10, MINUTE, "Longest pause after a failed connection; one that was refused at once is tried again at once."},
 	{"authenticate_cache", TIME, AT(authenticate_cache), "5s", 0, HOUR,
 	 "How long a worker may remember whose key it saw. Admission asks the database again all the same."},
+	{"idempotency_keep", TIME, AT(idempotency_keep), "24h", 100, 30 * 24 * (int64_t)HOUR, "How long the answer to a request with an Idempotency-Key is kept."},
+	{"cache_max", SIZE, AT(cache_max), "1G", 1, (int64_t)1 << 50,
+	 "Most bytes of answers that the cache keeps; what expires soonest goes first. Pools that share a database share the cache: the smallest holds."},
 	{"openai.base_url", TEXT, AT(openai_base_url), "", 0, 0,
 	 "Where OpenAI's protocol is spoken; unset: https://api.openai.com/v1. With neither this nor a key, the sample provider answers."},
 	{"openai.api_key", SECRET, AT(openai_api_key), "", 0, 0, "Key for it; better from the environment, \"${OPENAI_API_KEY}\", or a file."},
@@ -82,7 +85,7 @@ static const struct setting pool_table[] = {
 	{"upstream.idle_timeout", TIME, AT(upstream_idle_timeout), "60s", 50, HOUR, "Longest silence of a provider."},
 	{"upstream.keep", NUMBER, AT(upstream_keep), "64", 0, 8192, "Idle connections to providers that a worker keeps."},
 	{"janitor.interval", TIME, AT(janitor_interval), "10s", 50, HOUR, "Pause between two sweeps of what was left open."},
-	{"janitor.grace", TIME, AT(janitor_grace), "60s", 0, HOUR, "How long past its deadline a reservation is left alone."},
+	{"janitor.grace", TIME, AT(janitor_grace), "60s", 0, HOUR, "How long a reservation is left alone beyond the time that its request can be in hand (deadline, send_timeout, database timeouts)."},
 };
 
 static void *member(const struct settings *settings, const struct setting *row)

@@ -38,6 +38,7 @@ struct settings {
 	const char *database;
 	int64_t database_connections, database_batch, database_connect_timeout, database_statement_timeout, database_retry;
 	int64_t authenticate_cache;
+	int64_t idempotency_keep, cache_max;
 	const char *openai_base_url, *openai_api_key, *openai_api_key_file;
 	const char *anthropic_base_url, *anthropic_api_key, *anthropic_api_key_file;
 	const char *local_base_url;

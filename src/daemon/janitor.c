@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -32,40 +33,49 @@ struct sweeper {
 	struct db *db;
 	int names_fd, signal_fd;
 	int64_t interval_ms, due; /* of the next general sweep */
+	char cache_max[24];
 	struct note pending[PENDING_MAX];
 	unsigned count;
 	bool stopping;
 };
 
+/* What fpm.sweep answers. */
+enum column { EXPIRED, CACHE, KEYS, MORE, COLUMNS };
+
 static void report(const char *worker, const struct db_row *row)
 {
+	static const char *const names[] = {[EXPIRED] = "expired", [CACHE] = "cache", [KEYS] = "keys"};
 	struct log_line line;
 	bool any = false;
 
 	log_begin(&line, LOG_INFO_, "sweep");
 	log_str(&line, "worker", worker);
-	for (unsigned i = 0; i < row->count && i < 2; i++) {
-		log_str(&line, i == 0 ? "expired" : "cache", row->values[i]);
+	for (unsigned i = 0; i < COUNT_OF(names); i++) {
+		log_str(&line, names[i], row->values[i]);
 		any = any || (row->values[i] != NULL && atoll(row->values[i]) != 0);
 	}
 	if (any)
 		log_send(&line);
 }
 
-/* NULL for what is past its time, else one worker's rows. */
-static enum rc sweep(struct sweeper *sweeper, const char *worker)
+/* NULL for what is past its time, else one worker's rows; a portion of them: *more says whether there is another. */
+static enum rc sweep(struct sweeper *sweeper, const char *worker, bool *more)
 {
 	struct arena *arena = arena_new(ARENA_MAX);
-	const char *params[] = {worker};
-	struct db_call call = {.sql = "SELECT expired, cache FROM fpm.sweep($1)", .params = params, .param_count = 1, .commits = true};
+	const char *params[] = {worker, sweeper->cache_max};
+	struct db_call call = {
+		.sql = "SELECT expired, cache, keys, more FROM fpm.sweep($1, $2::bigint)", .params = params, .param_count = COUNT_OF(params), .commits = true};
 	struct db_row row;
 	enum rc rc;
 
+	*more = false;
 	if (arena == NULL)
 		return RC_NOMEM;
 	rc = db_call(sweeper->db, arena, &call, &row);
-	if (rc == RC_OK)
+	if (rc == RC_OK && row.count == COLUMNS) {
 		report(worker, &row);
+		*more = row.values[MORE] != NULL && row.values[MORE][0] == 't';
+	}
 	arena_free(arena);
 	return rc;
 }
@@ -76,23 +86,28 @@ static void sweep_pending(struct sweeper *sweeper)
 	unsigned done = 0;
 
 	while (done < sweeper->count) {
-		enum rc rc = sweep(sweeper, sweeper->pending[done].worker);
+		bool more;
+		enum rc rc = sweep(sweeper, sweeper->pending[done].worker, &more);
 
 		if (rc == RC_UNAVAILABLE || rc == RC_TIMEOUT || rc == RC_NOMEM)
 			break;
-		done++;
+		if (!more)
+			done++;
 	}
 	sweeper->count -= done;
 	memmove(sweeper->pending, sweeper->pending + done, sweeper->count * sizeof sweeper->pending[0]);
 }
 
+/* One portion; where there is more, the next is due at once, after whatever else has to be looked at. */
 static void sweep_general(struct sweeper *sweeper)
 {
+	bool more;
+
 	if (clock_us() < sweeper->due)
 		return;
-	if (sweep(sweeper, NULL) == RC_TIMEOUT)
+	if (sweep(sweeper, NULL, &more) == RC_TIMEOUT)
 		log_msg(LOG_WARN_, "sweep", "took too long, and is tried again");
-	sweeper->due = clock_us() + sweeper->interval_ms * 1000;
+	sweeper->due = more ? clock_us() : clock_us() + sweeper->interval_ms * 1000;
 }
 
 /* What is too much for the list is ended by the general sweep, when its time has passed. */
@@ -147,6 +162,7 @@ static enum rc prepare(struct sweeper *sweeper, const struct settings *settings,
 	child_signals(&signals);
 	sweeper->names_fd = names_fd;
 	sweeper->interval_ms = settings->janitor_interval;
+	snprintf(sweeper->cache_max, sizeof sweeper->cache_max, "%lld", (long long)settings->cache_max);
 	sweeper->due = clock_us(); /* something may be left from an earlier life */
 	sweeper->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (sweeper->signal_fd < 0)

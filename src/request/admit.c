@@ -88,7 +88,7 @@ static void add_limits(struct request *rq, struct buf *call)
 	ledger_int(call, "prompt_tokens_estimate", rq->admission.prompt_estimate);
 	ledger_int(call, "max_tokens", rq->max_tokens);
 	ledger_int(call, "timeout_ms", (rq->deadline_us - clock_us()) / 1000);
-	ledger_int(call, "grace_ms", rq->service->settings->janitor_grace);
+	ledger_int(call, "grace_ms", service_grace_ms(rq->service));
 }
 
 static void add_cache(struct request *rq, struct buf *call, const char *digest)

@@ -9,19 +9,34 @@
  * into the time that is promised. */
 #define HEARTBEATS_WITHIN 2
 
+/* A plain call whose caller left is paid for already: it runs on, and its answer goes into the cache. So does a stream with an idempotency key: whoever sends one comes
+ * back for the answer. */
+static bool runs_on(const struct request *rq)
+{
+	return rq->mode == ANSWER_JSON || rq->idempotency.claimed;
+}
+
+/* A caller who left ends the call, or what is written to him. */
+static enum rc written(const struct request *rq, enum rc rc)
+{
+	return rc == RC_GONE && runs_on(rq) ? RC_OK : rc;
+}
+
 static enum rc take_text(void *user, const char *text, size_t n)
 {
 	struct request *rq = user;
 	enum rc rc = buf_add(&rq->text, text, n);
 
-	if (rc != RC_OK || rq->mode == ANSWER_JSON)
+	if (rc != RC_OK || rq->mode == ANSWER_JSON || rq->caller_gone)
 		return rc;
-	return respond_piece(rq, text, n);
+	return written(rq, respond_piece(rq, text, n));
 }
 
 static enum rc take_tick(void *user)
 {
-	return respond_heartbeat(user);
+	struct request *rq = user;
+
+	return rq->caller_gone ? RC_OK : written(rq, respond_heartbeat(rq));
 }
 
 static struct provider_request compose(struct request *rq)
@@ -44,8 +59,7 @@ static struct provider_request compose(struct request *rq)
 		.deadline_us = rq->deadline_us,
 		/* A plain answer comes in one piece at its end: until then silence is normal. */
 		.idle_ms = streams ? (int)settings->upstream_idle_timeout : 0,
-		/* A plain call whose caller left is paid for already: it runs on, and its answer goes into the cache. */
-		.watch_fd = streams ? fcgi_fd(rq->fcgi) : -1,
+		.watch_fd = runs_on(rq) ? -1 : fcgi_fd(rq->fcgi),
 		.tick_ms = rq->mode == ANSWER_SSE ? (int)(settings->heartbeat * HEARTBEATS_WITHIN / 5) : 0,
 		.on_text = take_text,
 		.on_tick = rq->mode == ANSWER_SSE ? take_tick : NULL,

@@ -19,8 +19,15 @@ struct step {
 };
 
 static const struct step generation[] = {
-	{"read", step_read},         {"authenticate", step_authenticate}, {"validate", step_validate}, {"render", step_render}, {"admit", step_admit},
-	{"generate", step_generate}, {"check", step_check},               {"respond", step_respond},
+	{"read", step_read},
+	{"authenticate", step_authenticate},
+	{"validate", step_validate},
+	{"render", step_render},
+	{"idempotency", step_idempotency},
+	{"admit", step_admit},
+	{"generate", step_generate},
+	{"check", step_check},
+	{"respond", step_respond},
 };
 
 /* What a caller used: nothing is admitted and nothing settled. */
@@ -106,6 +113,7 @@ static void log_request(const struct request *rq)
 	log_str(&line, "detail", rq->detail);
 	log_str(&line, "mode", modes[rq->mode]);
 	log_str(&line, "caller", rq->caller_gone ? "left" : NULL);
+	log_str(&line, "replayed", rq->replayed ? "yes" : NULL);
 	log_generation(&line, rq);
 	log_int(&line, "us", clock_us() - rq->started_us);
 	log_steps(&line, rq);
@@ -123,13 +131,15 @@ static void serve(struct request *rq)
 	if (rq->problem != NULL)
 		respond_problem(rq);
 	since_us = clock_us();
+	idempotency_keep(rq);
 	settle_reservation(rq);
+	idempotency_release(rq);
 	if (rq->admission.ticket != NULL)
 		note_step(rq, "settle", since_us);
 	if (fcgi_finish(rq->fcgi) != RC_OK)
 		rq->caller_gone = true;
 	if (rq->problem != NULL)
-		atomic_fetch_add(&rq->service->refused, rq->admission.ticket == NULL);
+		atomic_fetch_add(&rq->service->refused, rq->admission.ticket == NULL && !rq->replayed);
 	if (rq->endpoint != NULL)
 		catalog_release(rq->service->catalog, rq->endpoint);
 	log_request(rq);

@@ -9,11 +9,19 @@ static const struct problem catalogue[PROBLEM_COUNT_] = {
 	[PROBLEM_NONE] = {PROBLEM_NONE, 200, "none", "", 0},
 	[PROBLEM_INVALID_JSON] = {PROBLEM_INVALID_JSON, 400, "invalid_json", "The request body is not valid JSON.", 0},
 	[PROBLEM_INVALID_INPUT] = {PROBLEM_INVALID_INPUT, 400, "invalid_input", "The request does not have the form that this endpoint takes.", 0},
+	[PROBLEM_IDEMPOTENCY_KEY] = {PROBLEM_IDEMPOTENCY_KEY, 400, "invalid_idempotency_key",
+	                             "The Idempotency-Key header must hold 1 to 255 printable ASCII characters.", 0},
 	[PROBLEM_UNAUTHENTICATED] = {PROBLEM_UNAUTHENTICATED, 401, "unauthenticated",
 	                             "A valid API key is needed: send it as Authorization: Bearer or X-Api-Key.", 0},
 	[PROBLEM_NOT_FOUND] = {PROBLEM_NOT_FOUND, 404, "not_found", "There is no such endpoint.", 0},
 	[PROBLEM_METHOD] = {PROBLEM_METHOD, 405, "method_not_allowed", "This path does not take that method: the Allow header names the one it takes.", 0},
+	[PROBLEM_IDEMPOTENCY_IN_FLIGHT] = {PROBLEM_IDEMPOTENCY_IN_FLIGHT, 409, "idempotency_in_flight",
+	                                   "The first request with this Idempotency-Key is still being answered: please try again shortly.", 2},
+	[PROBLEM_IDEMPOTENCY_LOST] = {PROBLEM_IDEMPOTENCY_LOST, 409, "idempotency_lost",
+	                              "The first request with this Idempotency-Key was interrupted, and its answer is lost: please use a new key.", 0},
 	[PROBLEM_BODY_TOO_LARGE] = {PROBLEM_BODY_TOO_LARGE, 413, "body_too_large", "The request body is too large.", 0},
+	[PROBLEM_IDEMPOTENCY_MISMATCH] = {PROBLEM_IDEMPOTENCY_MISMATCH, 422, "idempotency_mismatch",
+	                                  "This Idempotency-Key belongs to a request that differs from this one: please use a new key.", 0},
 	[PROBLEM_RATE_LIMIT] = {PROBLEM_RATE_LIMIT, 429, "rate_limit", "Too many requests: please wait a little and try again.", 60},
 	[PROBLEM_DAILY_LIMIT] = {PROBLEM_DAILY_LIMIT, 429, "daily_limit", "Today's limit of your plan is reached: please try again tomorrow.", 3600},
 	[PROBLEM_MONTHLY_LIMIT] = {PROBLEM_MONTHLY_LIMIT, 429, "monthly_limit",
@@ -39,6 +47,14 @@ static const struct problem catalogue[PROBLEM_COUNT_] = {
 const struct problem *problem_get(enum problem_code code)
 {
 	return &catalogue[(unsigned)code < PROBLEM_COUNT_ ? code : PROBLEM_INTERNAL];
+}
+
+enum problem_code problem_by_name(const char *name)
+{
+	for (size_t i = 0; i < PROBLEM_COUNT_; i++)
+		if (str_eq(catalogue[i].name, name))
+			return catalogue[i].code;
+	return PROBLEM_INTERNAL;
 }
 
 enum problem_code problem_of_fault(enum provider_fault fault)

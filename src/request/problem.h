@@ -14,10 +14,14 @@ enum problem_code {
 	PROBLEM_NONE,
 	PROBLEM_INVALID_JSON,
 	PROBLEM_INVALID_INPUT,
+	PROBLEM_IDEMPOTENCY_KEY,
 	PROBLEM_UNAUTHENTICATED,
 	PROBLEM_NOT_FOUND,
 	PROBLEM_METHOD,
+	PROBLEM_IDEMPOTENCY_IN_FLIGHT,
+	PROBLEM_IDEMPOTENCY_LOST,
 	PROBLEM_BODY_TOO_LARGE,
+	PROBLEM_IDEMPOTENCY_MISMATCH,
 	PROBLEM_RATE_LIMIT,
 	PROBLEM_DAILY_LIMIT,
 	PROBLEM_MONTHLY_LIMIT,
@@ -45,6 +49,9 @@ struct problem {
 
 /* The row of a code. Static storage, never NULL. */
 const struct problem *problem_get(enum problem_code code);
+
+/* The code of a name ("daily_limit"); PROBLEM_INTERNAL for one it does not know. */
+enum problem_code problem_by_name(const char *name);
 
 /* The row for a failed call to a provider. */
 enum problem_code problem_of_fault(enum provider_fault fault);

@@ -56,6 +56,14 @@ struct request {
 	/* render */
 	struct messages messages;
 
+	/* idempotency */
+	struct {
+		char digest[TOKEN_DIGEST_SIZE]; /* of path and key */
+		bool claimed;                   /* this request makes the call for its key */
+		bool kept;                      /* and its answer is there for whoever repeats it */
+	} idempotency;
+	bool replayed; /* this is the answer to an earlier request: id, admission.model, usage and problem are that one's */
+
 	/* admit */
 	const struct provider_access *access;
 	const char *model; /* as the provider names it */
@@ -73,6 +81,8 @@ struct request {
 	/* respond */
 	bool head_sent;
 	bool caller_gone;
+	const char *body_sent; /* of a JSON answer */
+	const char *usage;     /* the member `usage` of the answer; NULL until it is needed */
 
 	/* where it ended */
 	const struct problem *problem; /* NULL: none */
@@ -96,6 +106,7 @@ enum rc step_read(struct request *rq) MUST_CHECK;         /* endpoint, method, b
 enum rc step_authenticate(struct request *rq) MUST_CHECK; /* key_hash, supplier */
 enum rc step_validate(struct request *rq) MUST_CHECK;     /* input, history, mode */
 enum rc step_render(struct request *rq) MUST_CHECK;       /* messages */
+enum rc step_idempotency(struct request *rq) MUST_CHECK;  /* the key is claimed, or the first answer given again */
 enum rc step_admit(struct request *rq) MUST_CHECK;        /* access, model, admission; a reservation stands from here on */
 enum rc step_generate(struct request *rq) MUST_CHECK;     /* result, text; streams go out while it runs */
 enum rc step_check(struct request *rq) MUST_CHECK;        /* a JSON output against its schema */
@@ -109,9 +120,18 @@ enum rc step_report(struct request *rq) MUST_CHECK; /* the whole answer */
 enum rc respond_piece(struct request *rq, const char *text, size_t n) MUST_CHECK;
 enum rc respond_heartbeat(struct request *rq) MUST_CHECK;
 enum rc respond_body(struct request *rq, const char *json, size_t n) MUST_CHECK; /* a whole answer of 200 */
+enum rc respond_again(struct request *rq, const char *content) MUST_CHECK;       /* an answer that was kept, or what a stream held before its problem */
 void respond_problem(struct request *rq);
+const char *respond_usage(struct request *rq); /* rq->usage, made where it is not yet; NULL when out of memory */
+
+/* idempotency.c: before the settlement, what the caller was answered is kept; after it, a key whose answer was not kept is given up. */
+void idempotency_keep(struct request *rq);
+void idempotency_release(struct request *rq);
 
 /* settle.c: ends the reservation, exactly once, whatever happened: now, or from the service's queue when the database is away. */
 void settle_reservation(struct request *rq);
+
+/* result.usage as it is charged: by the stated estimate where the provider reported none. Comes to the same however often it is asked. */
+void settle_estimate(struct request *rq);
 
 #endif

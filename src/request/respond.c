@@ -48,7 +48,9 @@ static void add_head(struct request *rq, struct buf *head, int status, const cha
 		       {403, "Forbidden"},
 		       {404, "Not Found"},
 		       {405, "Method Not Allowed"},
+		       {409, "Conflict"},
 		       {413, "Content Too Large"},
+		       {422, "Unprocessable Content"},
 		       {429, "Too Many Requests"},
 		       {502, "Bad Gateway"},
 		       {503, "Service Unavailable"},
@@ -64,6 +66,8 @@ static void add_head(struct request *rq, struct buf *head, int status, const cha
 		add_rate(rq, head);
 	if (rq->admission.model != NULL)
 		buf_printf(head, "X-Model: %s\r\n", rq->admission.model);
+	if (rq->replayed)
+		buf_puts(head, "Idempotency-Replayed: true\r\n");
 }
 
 /* The head of a stream goes out with its first bytes. X-Accel-Buffering keeps nginx from collecting them. */
@@ -114,16 +118,31 @@ enum rc respond_heartbeat(struct request *rq)
 	return rc;
 }
 
-static void add_usage(struct request *rq, struct buf *out)
+const char *respond_usage(struct request *rq)
 {
 	const struct usage *usage = &rq->result.usage;
 	char cents[COST_TEXT_SIZE] = "0";
 
+	if (rq->usage != NULL)
+		return rq->usage;
+	if (!rq->admission.cached)
+		settle_estimate(rq);
 	if (!rq->admission.cached &&
 	    cost_cents(usage, rq->admission.price_input, rq->admission.price_cached, rq->admission.price_output, cents) != RC_OK)
 		log_msg(LOG_ERROR_, "cost", "no exact cost for request %s", rq->id);
-	buf_printf(out, "\"usage\":{\"tokensUsed\":%lld,\"costCents\":%s,\"fromCache\":%s}",
-		   rq->admission.cached ? 0LL : (long long)(usage->prompt + usage->completion), cents, rq->admission.cached ? "true" : "false");
+	rq->usage = arena_printf(rq->arena, "\"usage\":{\"tokensUsed\":%lld,\"costCents\":%s,\"fromCache\":%s}",
+				 rq->admission.cached ? 0LL : (long long)(usage->prompt + usage->completion), cents, rq->admission.cached ? "true" : "false");
+	return rq->usage;
+}
+
+static void add_usage(struct request *rq, struct buf *out)
+{
+	const char *usage = respond_usage(rq);
+
+	if (usage == NULL)
+		out->rc = RC_NOMEM;
+	else
+		buf_puts(out, usage);
 }
 
 static void add_json_answer(struct request *rq, struct buf *out)
@@ -144,6 +163,7 @@ enum rc respond_body(struct request *rq, const char *json, size_t n)
 {
 	struct buf out;
 
+	rq->body_sent = json;
 	buf_init(&out, rq->arena, n + HEAD_MAX);
 	add_head(rq, &out, 200, "application/json; charset=utf-8");
 	buf_printf(&out, "Content-Length: %zu\r\n\r\n", n);
@@ -177,6 +197,20 @@ enum rc step_respond(struct request *rq)
 		buf_puts(&out, "}\n\n");
 	}
 	return write_out(rq, &out, false);
+}
+
+enum rc respond_again(struct request *rq, const char *content)
+{
+	size_t n = content == NULL ? 0 : strlen(content);
+	enum rc rc = RC_OK;
+
+	if (rq->mode == ANSWER_JSON)
+		return rq->problem != NULL ? RC_INVALID : respond_body(rq, content, n);
+	if (n > 0)
+		rc = respond_piece(rq, content, n);
+	if (rc != RC_OK || rq->problem != NULL)
+		return rc != RC_OK ? rc : RC_INVALID;
+	return step_respond(rq);
 }
 
 static void add_details(struct request *rq, struct buf *out)

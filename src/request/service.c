@@ -16,6 +16,7 @@
 #include "request/settlement.h"
 
 #define KEY_MAX 4096
+#define DATABASE_CALLS_AFTER 3 /* a call's end: the batch before it, keeping the answer, the settlement */
 
 static void report_endpoint(void *user, const char *file, const struct diagnostics *list)
 {
@@ -213,6 +214,13 @@ enum rc service_drain(struct service *service, int ms)
 		nanosleep(&pause, NULL); /* the database is away: nothing tells when it is back */
 	}
 	return RC_OK;
+}
+
+int64_t service_grace_ms(const struct service *service)
+{
+	const struct settings *s = service->settings;
+
+	return s->janitor_grace + s->send_timeout + DATABASE_CALLS_AFTER * (s->database_connect_timeout + s->database_statement_timeout);
 }
 
 const struct provider_access *service_provider(const struct service *service, const char *name, const char **model)

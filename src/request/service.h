@@ -45,6 +45,10 @@ void service_tick(struct service *service);
  * (its rows are then ended by sweep). */
 enum rc service_drain(struct service *service, int ms);
 
+/* How long past its deadline a request may still be in hand: while the web server takes no bytes, while the database books it; and janitor.grace on top. What it
+ * holds in the database is nobody else's until then. */
+int64_t service_grace_ms(const struct service *service);
+
 /* The provider for "openai/gpt-4o-mini"; *model is set behind the slash. NULL where it is not configured. */
 const struct provider_access *service_provider(const struct service *service, const char *name, const char **model);
 

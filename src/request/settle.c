@@ -11,7 +11,7 @@
 #include "request/ticket.h"
 
 /* A provider that answered with an error's status bills nothing; one that was silent or broke off may have used the prompt and what it sent. */
-static void estimate_usage(struct request *rq)
+void settle_estimate(struct request *rq)
 {
 	struct usage *usage = &rq->result.usage;
 	bool error_status = rq->result.status != 0 && rq->result.status != 200;
@@ -68,7 +68,7 @@ void settle_reservation(struct request *rq)
 		atomic_fetch_add(&rq->service->cache_hits, 1);
 		return;
 	}
-	estimate_usage(rq);
+	settle_estimate(rq);
 	settlement = (struct settlement){
 		.ticket = rq->admission.ticket,
 		.state = ledger_state(rq),

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "port/token.h"
 #include "request/ledger.h"
 #include "request/ticket.h"
 
@@ -20,6 +21,7 @@ struct waiting {
 	struct settlement settlement; /* its strings are the three below */
 	char ticket[160], error[40], state[16];
 	char request_id[48], supplier[40], feature[128]; /* set: void whatever the request has */
+	char digest[TOKEN_DIGEST_SIZE];                  /* set too: give its idempotency key up instead */
 };
 
 struct settle_queue {
@@ -129,6 +131,36 @@ void settlement_void_later(struct settle_queue *queue, const char *request_id, c
 	append(queue, w);
 }
 
+static enum rc release(struct db *db, struct arena *arena, const char *supplier, const char *digest, const char *request_id)
+{
+	const char *const params[] = {supplier, digest, request_id};
+	const struct db_call call = {.sql = "select fpm.idempotency_release($1, $2, $3)", .params = params, .param_count = COUNT_OF(params)};
+	struct db_row row;
+
+	return db_call(db, arena, &call, &row);
+}
+
+void settlement_release_later(struct settle_queue *queue, const char *supplier, const char *digest, const char *request_id)
+{
+	struct waiting *w = new_waiting(request_id);
+
+	if (w == NULL)
+		return;
+	snprintf(w->request_id, sizeof w->request_id, "%s", request_id);
+	snprintf(w->supplier, sizeof w->supplier, "%s", supplier);
+	snprintf(w->digest, sizeof w->digest, "%s", digest);
+	append(queue, w);
+}
+
+/* Whether anything was spent is in the ledger only when what waits here is. */
+void settlement_release(struct settle_queue *queue, struct db *db, struct arena *arena, const char *supplier, const char *digest, const char *request_id)
+{
+	enum rc rc = settle_queue_length(queue) > 0 ? RC_UNAVAILABLE : release(db, arena, supplier, digest, request_id);
+
+	if (rc == RC_UNAVAILABLE || rc == RC_TIMEOUT)
+		settlement_release_later(queue, supplier, digest, request_id);
+}
+
 static enum rc book_waiting(struct db *db, struct arena *arena, const struct waiting *w)
 {
 	const char *const params[] = {w->request_id, w->supplier, w->feature};
@@ -139,6 +171,8 @@ static enum rc book_waiting(struct db *db, struct arena *arena, const struct wai
 				     .lock_key = w->settlement.lock_key};
 	struct db_row row;
 
+	if (w->digest[0] != '\0')
+		return release(db, arena, w->supplier, w->digest, w->request_id);
 	return w->request_id[0] != '\0' ? db_call(db, arena, &call, &row) : settlement_book(db, arena, &w->settlement);
 }
 

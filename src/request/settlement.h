@@ -39,6 +39,10 @@ void settlement_later(struct settle_queue *queue, const struct settlement *settl
 /* Makes void later whatever reservation a request id may have, because its admission's fate is unknown and nothing was sent. */
 void settlement_void_later(struct settle_queue *queue, const char *request_id, const char *supplier, const char *feature);
 
+/* Gives an idempotency key up: now where nothing of this queue goes before it, else later. */
+void settlement_release(struct settle_queue *queue, struct db *db, struct arena *arena, const char *supplier, const char *digest, const char *request_id);
+void settlement_release_later(struct settle_queue *queue, const char *supplier, const char *digest, const char *request_id);
+
 /* Tries what waits, until the first failure. RC_OK when nothing waits any more. */
 enum rc settle_queue_run(struct settle_queue *queue, struct db *db);
 

@@ -93,12 +93,17 @@ subtest 'a plain text stream that breaks off says so' => sub {
 
 subtest 'no usage reported: the estimate, marked as one' => sub {
 	for my $stream (0, 1) {
-		my $r = $h->post($Wedding::EMAIL, email(directive('nousage nostamp text=twenty bytes of text'), $stream ? (stream => JSON::PP::true) : ()), key => $s->{key});
+		my $r = $h->post($Wedding::EMAIL, email(directive('nousage nostamp text=twenty bytes of text'), $stream ? (stream => JSON::PP::true) : ()), key => $s->{key},
+			%sse);
 		is $r->status, 200, 'an answer';
 		my $row = row_of($r);
 		is $row->{state}, 'settled', 'settled';
 		ok $row->{estimated}, 'estimated';
 		is $row->{completion_tokens}, 5, 'a token for each four bytes';
+		my ($done) = grep { ($_->{event} // '') eq 'done' } $r->events;
+		my $usage = $stream ? decode_json($done->{data})->{usage} : $r->json->{usage};
+		is $usage->{tokensUsed}, $row->{tokens_used}, 'the answer says the tokens that are charged';
+		cmp_ok $usage->{costCents}, '==', $row->{cost_cents}, 'and the cost';
 	}
 };
 

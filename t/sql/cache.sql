@@ -1,6 +1,6 @@
 begin;
 \ir lib/fixture.sql
-select plan(37);
+select plan(45);
 
 select pg_temp.supplier('ann', 'starter', 'org');
 select pg_temp.supplier('ben', 'starter', 'org');
@@ -81,6 +81,22 @@ select is((select cache from fpm.sweep(null)), 3::bigint, 'sweep deletes what is
 select is((select string_agg(response_content, ',') from public.ai_response_cache), 'x', 'and only that');
 select is((select (cache_hits, tokens_saved)::text from public.ai_response_cache), '(2,300)', 'and adds the hits that were noted aside');
 select is((select count(*) from fpm.cache_hits_pending), 0::bigint, 'which are noted no more');
+
+-- A size that it is held to.
+delete from public.ai_response_cache;
+insert into public.ai_response_cache (prompt_hash, feature_type, model_used, response_content, expires_at)
+select encode(sha256(convert_to('of ' || i, 'UTF8')), 'hex'), 'f', 'm', repeat(case when i = 1 then 'é' else 'x' end, case when i = 1 then 50 else 100 end),
+	now() + interval '1 hour' + i * interval '1 second'
+from generate_series(1, 1200) i;
+select is((select cache from fpm.sweep(null)), 0::bigint, 'no bound, nothing goes');
+select is((select cache from fpm.sweep(null, 120000)), 0::bigint, 'nor where all fits, byte for byte');
+select is((select (cache, more)::text from fpm.sweep(null, 119999)), '(1,f)', 'one byte too much is one entry');
+select is((select count(*) from public.ai_response_cache where prompt_hash = encode(sha256('of 1'), 'hex')), 0::bigint, 'the one that expires soonest');
+select is((select (cache, more)::text from fpm.sweep(null, 10050)), '(500,t)', 'much too much goes in portions');
+select is((select (cache, more)::text from fpm.sweep(null, 10050)), '(500,t)', 'and there is more');
+select is((select (cache, more)::text from fpm.sweep(null, 10050)), '(99,f)', 'until it fits');
+select is((select string_agg(a.expires_at::text, ',') from (select min(b.expires_at) as expires_at from public.ai_response_cache b) a),
+	(now() + interval '1 hour 1101 seconds')::text, 'what lives longest has stayed');
 
 select * from finish();
 rollback;

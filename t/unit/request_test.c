@@ -51,7 +51,7 @@ END_TEST
 
 START_TEST(every_problem_has_a_row)
 {
-	static const int statuses[] = {200, 400, 401, 403, 404, 405, 413, 429, 502, 503, 504};
+	static const int statuses[] = {200, 400, 401, 403, 404, 405, 409, 413, 422, 429, 502, 503, 504};
 
 	for (int code = 0; code < PROBLEM_COUNT_; code++) {
 		const struct problem *problem = problem_get((enum problem_code)code);
@@ -67,6 +67,9 @@ START_TEST(every_problem_has_a_row)
 	}
 	ck_assert_int_eq(problem_get((enum problem_code)1000)->code, PROBLEM_INTERNAL);
 	ck_assert_int_eq(problem_of_verdict("daily_limit"), PROBLEM_DAILY_LIMIT);
+	for (int code = 0; code < PROBLEM_COUNT_; code++)
+		ck_assert_int_eq(problem_by_name(problem_get((enum problem_code)code)->name), code);
+	ck_assert_int_eq(problem_by_name("surprise"), PROBLEM_INTERNAL);
 	ck_assert_int_eq(problem_of_verdict("surprise"), PROBLEM_INTERNAL);
 	ck_assert_int_eq(problem_of_fault(FAULT_KEY), PROBLEM_UPSTREAM_ERROR);
 	ck_assert_int_eq(problem_of_fault(FAULT_BUSY), PROBLEM_UPSTREAM_BUSY);
