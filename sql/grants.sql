@@ -77,7 +77,9 @@ grant execute on function
 	fpm.supplier_add(uuid, uuid, text), fpm.supplier_set_tier(uuid, text), fpm.supplier_list(),
 	fpm.key_create(uuid, text, text, text), fpm.key_revoke(text), fpm.key_list(uuid),
 	fpm.usage(uuid, date, date), fpm.invoice(date, uuid), fpm.refused(uuid, date, date), fpm.audit(date, date),
-	fpm.correct(uuid, timestamptz, bigint, bigint, bigint, text, boolean), fpm.ledger_archive(date), fpm.sweep(text, bigint), fpm.create_partitions(int)
+	fpm.correct(uuid, timestamptz, bigint, bigint, bigint, text, boolean), fpm.ledger_archive(date), fpm.sweep(text, bigint), fpm.create_partitions(int),
+	fpm.call_find(text), fpm.model_list(), fpm.model_add(text, text, numeric, numeric, numeric, integer, boolean),
+	fpm.model_price(text, text, numeric, numeric, numeric), fpm.model_activate(text, text, boolean)
 to fpm_operator;
 
 -- Suppliers, signed in: their own rows and their organisation's, read only.

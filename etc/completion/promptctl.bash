@@ -24,7 +24,9 @@ _promptctl() {
 	--config) mapfile -t COMPREPLY < <(compgen -f -- "$current"); compopt -o filenames 2>/dev/null; return ;;
 	--sql) mapfile -t COMPREPLY < <(compgen -d -- "$current"); compopt -o filenames 2>/dev/null; return ;;
 	--tier) mapfile -t COMPREPLY < <(compgen -W 'starter professional scale enterprise' -- "$current"); return ;;
-	--database | --worker | --organization | --id | --name | --from | --to) return ;;
+	--format) mapfile -t COMPREPLY < <(compgen -W 'json csv text' -- "$current"); return ;;
+	--month) mapfile -t COMPREPLY < <(compgen -W "$(date -u +%Y-%m) $(date -u -d "$(date -u +%Y-%m-01) - 1 month" +%Y-%m 2>/dev/null)" -- "$current"); return ;;
+	--database | --worker | --organization | --id | --name | --from | --to | --supplier | --reason | --*-tokens | --input | --cached | --output | --context) return ;;
 	esac
 	if ((COMP_CWORD == 1)); then
 		words=$(_promptctl_commands | cut -d' ' -f1 | sort -u)

@@ -4,7 +4,7 @@
 -- Returns:    rows: what was checked, of what, what it should be by the ledger, what was found
 -- Calls:      nothing
 -- Tables:     reads public.ai_usage_tracking, fpm.counters, fpm.usage_daily, fpm.reservations, fpm.model_prices, fpm.archived_months,
---             public.user_profiles
+--             fpm.idempotency_keys, public.user_profiles
 --
 -- One statement, so one snapshot: it holds on a system in full work, because every transaction leaves all of these equal.
 create or replace function fpm.audit(p_from date default null, p_to date default null)
@@ -98,6 +98,37 @@ as $$
 	select 'reservation: past its time', h.id::text, 'ended by ' || h.expires_at, 'reserved'
 	from held h
 	where h.expires_at < clock_timestamp() - interval '10 minutes'
+
+	-- A month that is archived had what its days' sums have.
+	union all
+	select 'archived month: ' || v.what, a.month::text, trim_scale(v.expected)::text, trim_scale(v.found)::text
+	from fpm.archived_months a
+	cross join bounds b
+	cross join lateral (
+		select coalesce(sum(u.requests + u.corrections), 0) as rows, coalesce(sum(u.cost_cents), 0) as cost
+		from fpm.usage_daily u where u.day >= a.month and u.day < (a.month + interval '1 month')::date) d
+	cross join lateral (values ('rows', a.row_count::numeric, d.rows), ('cost', a.cost_cents, d.cost)) v (what, expected, found)
+	where v.expected <> v.found and a.month < b.until and (a.month + interval '1 month') at time zone 'UTC' > b.since
+
+	-- An answer that could be given again, and is not one of the supplier's own rows.
+	union all
+	select 'idempotency key: answer without its row', concat_ws(' ', k.supplier_id, k.request_id), k.row_id::text, 'none'
+	from fpm.idempotency_keys k, bounds b
+	where k.row_created_at >= b.since and k.row_created_at < b.until
+		and not exists (select from public.ai_usage_tracking t where t.id = k.row_id and t.created_at = k.row_created_at
+			and t.supplier_id = k.supplier_id and t.request_id = k.request_id)
+		and not exists (select from fpm.archived_months a where a.month = date_trunc('month', k.row_created_at at time zone 'UTC'))
+
+	union all
+	select 'idempotency key: past its time', concat_ws(' ', k.supplier_id, k.request_id), 'gone by ' || k.expires_at, 'kept'
+	from fpm.idempotency_keys k, bounds b
+	where k.expires_at < clock_timestamp() - interval '1 hour' and k.claimed_at >= b.since and k.claimed_at < b.until
+
+	union all
+	select 'row: price of another model', l.id::text, l.provider || '/' || l.model_used, coalesce(p.provider || '/' || p.model_name, 'none')
+	from ledger l
+	left join fpm.model_prices p on p.id = l.price_id
+	where l.price_id is not null and (p.model_name, p.provider) is distinct from (l.model_used, coalesce(l.provider, p.provider))
 
 	union all
 	select 'row: cost', l.id::text, trim_scale(w.cost)::text, trim_scale(l.cost_cents)::text

@@ -28,3 +28,4 @@ alter table public.ai_response_cache add column content_bytes integer generated 
 create index ai_response_cache_size on public.ai_response_cache (content_bytes);
 
 drop function if exists fpm.sweep(text); -- it has another parameter and two more results
+drop function if exists fpm.usage(uuid, date, date); -- two more results

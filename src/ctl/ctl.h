@@ -30,7 +30,7 @@ struct ctl;
 enum ctl_takes {
 	CTL_NOTHING = 0,
 	CTL_DATABASE = 1, /* --database */
-	CTL_TABLE = 2,    /* --json and --csv */
+	CTL_TABLE = 2,    /* --json, --csv and --format */
 };
 
 struct ctl_command {
@@ -64,6 +64,10 @@ struct ctl_option {
 };
 
 #define CTL_OPTIONS_MAX 8
+
+/* "2026-11" as its first day, "2026-11-01"; false for what is no month. */
+#define CTL_DAY_SIZE 11
+bool ctl_month(const char *text, char first_day[CTL_DAY_SIZE]) MUST_CHECK;
 
 /* Reads the options, which may stand before, between and behind the operands. False when the command is over: help was printed, or the usage is wrong
  * (and has been said); ctl->status says which. */
@@ -112,13 +116,22 @@ enum ctl_status ctl_print(struct ctl *ctl, const struct db_table *table, const c
 enum ctl_status audit_run(struct ctl *ctl);
 enum ctl_status call_run(struct ctl *ctl);
 enum ctl_status configtest_run(struct ctl *ctl);
+enum ctl_status correct_run(struct ctl *ctl);
 enum ctl_status doctor_run(struct ctl *ctl);
+enum ctl_status invoice_run(struct ctl *ctl);
 enum ctl_status key_create(struct ctl *ctl);
 enum ctl_status key_list(struct ctl *ctl);
 enum ctl_status key_revoke(struct ctl *ctl);
+enum ctl_status ledger_archive(struct ctl *ctl);
 enum ctl_status lint_run(struct ctl *ctl);
 enum ctl_status migrate_run(struct ctl *ctl);
+enum ctl_status model_add(struct ctl *ctl);
+enum ctl_status model_disable(struct ctl *ctl);
+enum ctl_status model_enable(struct ctl *ctl);
+enum ctl_status model_list(struct ctl *ctl);
+enum ctl_status model_price(struct ctl *ctl);
 enum ctl_status new_run(struct ctl *ctl);
+enum ctl_status refused_run(struct ctl *ctl);
 enum ctl_status render_run(struct ctl *ctl);
 enum ctl_status settings_run(struct ctl *ctl);
 enum ctl_status supplier_add(struct ctl *ctl);

@@ -10,7 +10,7 @@
 
 #define OWN 256 /* what getopt returns for options[0] */
 
-enum { HELP = 1, DATABASE, JSON, CSV };
+enum { HELP = 1, DATABASE, JSON, CSV, FORMAT };
 
 enum ctl_status ctl_cannot(const char *format, ...)
 {
@@ -60,6 +60,7 @@ static void print_help(const struct ctl *ctl, const struct ctl_option *options, 
 	if (ctl->command->takes & CTL_TABLE) {
 		print_option("json", NULL, "print a JSON array of objects");
 		print_option("csv", NULL, "print CSV with a heading");
+		print_option("format", "FORM", "the same by name: json, csv, or text");
 	}
 	if (ctl->command->takes & CTL_DATABASE)
 		print_option("database", "CONNINFO", "PostgreSQL connection string; without it, the PG* environment");
@@ -77,6 +78,7 @@ static void fill(struct option *all, const struct ctl *ctl, const struct ctl_opt
 	if (ctl->command->takes & CTL_TABLE) {
 		all[i++] = (struct option){"json", no_argument, NULL, JSON};
 		all[i++] = (struct option){"csv", no_argument, NULL, CSV};
+		all[i++] = (struct option){"format", required_argument, NULL, FORMAT};
 	}
 	if (ctl->command->takes & CTL_DATABASE)
 		all[i++] = (struct option){"database", required_argument, NULL, DATABASE};
@@ -117,9 +119,33 @@ static bool check_operands(struct ctl *ctl, unsigned least, unsigned most)
 	return true;
 }
 
+static bool read_form(struct ctl *ctl, const char *name)
+{
+	static const char *const names[] = {[CTL_TEXT] = "text", [CTL_JSON] = "json", [CTL_CSV] = "csv"};
+
+	for (unsigned i = 0; i < COUNT_OF(names); i++) {
+		if (str_eq(names[i], name)) {
+			ctl->form = (enum ctl_form)i;
+			return true;
+		}
+	}
+	return over(ctl, ctl_misused(ctl, "--format must be json, csv or text"));
+}
+
+bool ctl_month(const char *text, char first_day[CTL_DAY_SIZE])
+{
+	static const char form[] = "0000-00";
+
+	for (size_t i = 0; i < sizeof form; i++)
+		if (form[i] == '0' ? text[i] < '0' || text[i] > '9' : text[i] != form[i])
+			return false;
+	snprintf(first_day, CTL_DAY_SIZE, "%s-01", text);
+	return (text[5] == '0' && text[6] >= '1') || (text[5] == '1' && text[6] <= '2');
+}
+
 bool ctl_options(struct ctl *ctl, const struct ctl_option *options, unsigned count, unsigned least, unsigned most)
 {
-	struct option all[CTL_OPTIONS_MAX + 5];
+	struct option all[CTL_OPTIONS_MAX + 6];
 	int option;
 
 	fill(all, ctl, options, count);
@@ -136,6 +162,10 @@ bool ctl_options(struct ctl *ctl, const struct ctl_option *options, unsigned cou
 		case JSON:
 		case CSV:
 			ctl->form = option == JSON ? CTL_JSON : CTL_CSV;
+			break;
+		case FORMAT:
+			if (!read_form(ctl, optarg))
+				return false;
 			break;
 		case '?':
 			print_usage(stderr, ctl);

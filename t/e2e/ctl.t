@@ -55,7 +55,8 @@ sub spew {
 }
 
 my @commands = ('new', 'lint', 'render', 'call', 'configtest', 'settings', 'doctor', 'migrate', 'supplier add', 'supplier tier', 'supplier list',
-	'key create', 'key revoke', 'key list', 'usage', 'audit');
+	'key create', 'key revoke', 'key list', 'model list', 'model add', 'model price', 'model disable', 'model enable', 'usage', 'invoice', 'refused', 'correct',
+	'ledger archive', 'audit');
 
 subtest 'help and usage' => sub {
 	is(ctl('', '--help'), 0, '--help');
@@ -428,18 +429,18 @@ subtest 'usage and audit' => sub {
 	my $hash = $pg->psql("select encode(sha256('$key'), 'hex')");
 	my $today = $pg->psql("select (now() at time zone 'UTC')::date");
 	is(ctl('', 'usage', @db), 0, 'usage of nothing');
-	like($out, qr/\Aday .*cost_cents\n\z/, 'is a heading');
+	like($out, qr/\Aday .*cost_cents  tokens_saved  saved_cents\n\z/, 'is a heading');
 	is(ctl('', 'usage', @db, '--json'), 0, 'as JSON');
 	is_deeply(decode_json($out), [], 'an empty array');
 	ledger_row($hash) for 1, 2;
 	is(ctl('', 'usage', $supplier, @db), 0, 'usage');
-	like($out, qr/^$today  \Q$supplier\E  email_template  gpt-4o-mini +2 +0 +0 +2200 +0\.069$/m, 'by day, feature and model');
-	like($out, qr/^total  .* 2200 +0\.069$/m, 'with a total');
+	like($out, qr/^$today  \Q$supplier\E  email_template  gpt-4o-mini +2 +0 +0 +2200 +0\.069 +0 +0$/m, 'by day, feature and model');
+	like($out, qr/^total  .* 2200 +0\.069 +0 +0$/m, 'with a total');
 	is(ctl('', 'usage', @db, '--json'), 0, 'as JSON');
-	like($out, qr/"cost_cents": 0\.069\}/, 'exact');
+	like($out, qr/"cost_cents": 0\.069,/, 'exact');
 	is_deeply([map { $_->{requests} } @{decode_json($out)}], [2], 'without a total');
 	is(ctl('', 'usage', @db, '--csv', '--from', '2020-01-01', '--to', '2020-12-31'), 0, 'of another time');
-	is($out, "day,supplier,feature,model,requests,cached,failed,tokens,cost_cents\r\n", 'is nothing');
+	is($out, "day,supplier,feature,model,requests,cached,failed,tokens,cost_cents,tokens_saved,saved_cents\r\n", 'is nothing');
 	is(ctl('', 'usage', @db, '--from', 'nonsense'), 2, 'a date that is none');
 	like($err, qr/invalid input syntax for type date: "nonsense"/, 'is named');
 	is(ctl('', 'usage', @db, $other), 0, 'of another supplier');
