@@ -41,7 +41,7 @@ struct endpoint {
 		int count, period_s, burst; /* count 0: no rate limit of its own; burst 0: none beyond the count */
 	} rate;
 	struct {
-		enum cache_scope scope; /* CACHE_SHARED unless the file says otherwise */
+		enum cache_scope scope; /* CACHE_SUPPLIER unless the file says otherwise */
 		int ttl_s;              /* a day unless the file says otherwise */
 	} cache;
 

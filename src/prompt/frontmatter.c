@@ -283,7 +283,7 @@ static void set_defaults(struct endpoint *endpoint)
 	endpoint->top_p = -1;
 	endpoint->max_tokens = 1000;
 	endpoint->answer = "result";
-	endpoint->cache.scope = CACHE_SHARED;
+	endpoint->cache.scope = CACHE_SUPPLIER;
 	endpoint->cache.ttl_s = 24 * 3600;
 }
 

@@ -10,6 +10,7 @@ e2e_tests += t/e2e/handlebars.t
 e2e_tests += t/e2e/daemon.t
 e2e_tests += t/e2e/admission.t
 e2e_tests += t/e2e/report.t
+e2e_tests += t/e2e/tenants.t
 e2e_tests += t/e2e/sweep.t
 e2e_tests += t/e2e/books.t
 e2e_tests += t/e2e/idempotency.t

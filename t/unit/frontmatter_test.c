@@ -56,7 +56,7 @@ START_TEST(has_defaults)
 	ck_assert_str_eq(endpoint.feature, "generate_x");
 	ck_assert_str_eq(endpoint.answer, "result");
 	ck_assert_int_eq(endpoint.rate.count, 0);
-	ck_assert_int_eq(endpoint.cache.scope, CACHE_SHARED);
+	ck_assert_int_eq(endpoint.cache.scope, CACHE_SUPPLIER);
 	ck_assert_int_eq(endpoint.cache.ttl_s, 86400);
 	ck_assert_str_eq(body.text, "Hello");
 	ck_assert_uint_eq(body.line, 1);
@@ -115,7 +115,7 @@ static const struct {
 	{"false", CACHE_OFF, 86400},
 	{"supplier", CACHE_SUPPLIER, 86400},
 	{"{scope: organization}", CACHE_ORGANIZATION, 86400},
-	{"{ttl: 90}", CACHE_SHARED, 90},
+	{"{ttl: 90}", CACHE_SUPPLIER, 90},
 	{"{ttl: 7d, scope: supplier}", CACHE_SUPPLIER, 7 * 86400},
 	{"{scope: off}", CACHE_OFF, 86400},
 };
