@@ -204,6 +204,24 @@ subtest 'a caller who leaves a stream comes back for it' => sub {
 	}
 };
 
+subtest 'through another web server, to another daemon, through PgBouncer' => sub {
+	my @request = ($Wedding::EMAIL, email(), keyed(new_key()));
+	my $first = $h->post(@request);
+	replay $h->client($h->start_web('apache'))->post(@request), $first, 'behind Apache';
+	plan skip_all => 'no PgBouncer' unless $h->cluster->pool;
+	my $pooled = $h->cluster->conninfo('www') =~ s/port=5432/port=6432/r;
+	my $other = Harness->new(start => 0, web => 'lighttpd', cluster => $h->cluster, settings => {database => $pooled});
+	$other->start_all;
+	replay $other->post(@request), $first, 'another daemon, through PgBouncer';
+	my @new = ($Wedding::EMAIL, email(), keyed(new_key()));
+	my $calls = calls() + $other->standin->counts->{requests};
+	my @answers = map { $_->slurp } map { ($h->begin(@new), $other->begin(@new)) } 1 .. 20;
+	is_deeply [grep { $_ != 200 && $_ != 409 } map { $_->status } @answers], [], 'both at once: answers, or 409';
+	my %ids = map { $_->status == 200 ? ($_->header('X-Request-Id') => 1) : () } @answers;
+	is scalar keys %ids, 1, 'of one request';
+	is calls() + $other->standin->counts->{requests} - $calls, 1, 'one call, of either upstream';
+};
+
 subtest 'a worker that is killed at work' => sub {
 	my $key = new_key();
 	my @request = ($Wedding::EMAIL, email(directive('gate=0')));

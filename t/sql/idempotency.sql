@@ -1,6 +1,6 @@
 begin;
 \ir lib/fixture.sql
-select plan(56);
+select plan(57);
 
 select pg_temp.supplier('ann', 'enterprise', 'org');
 select pg_temp.supplier('ben', 'enterprise', 'org');
@@ -86,6 +86,13 @@ select expired from fpm.sweep(null);
 select is((pg_temp.claim('ann', 'late', 'l2')).verdict, 'lost', 'until it has been ended');
 select is((pg_temp.counter('ann')).day_count, (select count(*) from public.ai_usage_tracking where supplier_id = pg_temp.id('ann') and state <> 'failed'),
 	'every call stands for itself');
+
+-- Between keeping the answer and settling.
+select (pg_temp.claim('ann', 'kept', 'm1', p_worker => 'dead')).verdict;
+create temp table m as select pg_temp.admitted('ann', 'm1', p_worker => 'dead') as ticket;
+select pg_temp.store('ann', 'kept', 'm1', ticket) from m;
+select expired from fpm.sweep('dead');
+select is((pg_temp.claim('ann', 'kept', 'm2')).verdict || ' ' || (pg_temp.row_of(ticket)).state, 'replay expired', 'an answer that was kept is there when its row has been ended by the sweep') from m;
 
 -- A row that is not the request's is not taken for it.
 select (pg_temp.claim('ann', 'other row', 'o1')).verdict;
