@@ -265,7 +265,7 @@ static void answer_problem(struct request *rq, struct buf *out)
 	add_problem(rq, &body);
 	buf_putc(&body, '\n');
 	add_head(rq, out, problem->status, "application/json; charset=utf-8");
-	if (retry_after_s > 0)
+	if (retry_after_s > 0 && !rq->replayed) /* waiting would bring the same again */
 		buf_printf(out, "Retry-After: %d\r\n", retry_after_s);
 	if (problem->code == PROBLEM_UNAUTHENTICATED)
 		buf_puts(out, "WWW-Authenticate: Bearer\r\n");

@@ -174,6 +174,10 @@ subtest 'what was spent is not spent again' => sub {
 	my $after = calls();
 	replay $h->post(@request), $first, 'was charged: it is the answer to the key';
 	is calls(), $after, 'no other call';
+	$h->dbh->do("update fpm.idempotency_keys set problem = 'upstream_unreachable' where request_id = ?", undef, $first->header('X-Request-Id'));
+	my $unreachable = $h->post(@request);
+	is $unreachable->status . ' ' . $unreachable->json->{code}, '503 upstream_unreachable', 'one that says to come back';
+	is $unreachable->header('Retry-After'), undef, 'does not say so when it is given again: waiting brings nothing else';
 
 	my $key = new_key();
 	my @broken = ($Wedding::EMAIL, stream('pieces=8 nostamp cut=3'));
