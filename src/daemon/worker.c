@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,6 +30,11 @@
 #define TRIM_PEAK 32 /* requests at once that leave enough behind to be worth it */
 #define WAKE_US 5000         /* between two rounds of waking */
 #define LEAST_DRAIN_MS 1000  /* for what is left to be written, even when the requests took all the time */
+
+#ifndef PR_FUTEX_HASH /* prctl(2), Linux 6.16 */
+#define PR_FUTEX_HASH 78
+#define PR_FUTEX_HASH_SET_SLOTS 1
+#endif
 
 struct thread {
 	struct worker *worker;
@@ -305,11 +311,25 @@ static int finish(struct worker *worker)
 	return rc == RC_OK ? CHILD_DONE : CHILD_UNFINISHED;
 }
 
+/*
+ * Linux 6.16 and newer look up whom to wake in a table of the process's own, sized by the number of processors, not of threads: a thousand idle
+ * threads make lists of sixty there, walked at each wake. One slot a thread instead. An older kernel refuses, and has one large table for all.
+ */
+static void widen_futex_table(int64_t threads)
+{
+	unsigned long slots = 16;
+
+	while (slots < (unsigned long)threads)
+		slots *= 2;
+	(void)prctl(PR_FUTEX_HASH, PR_FUTEX_HASH_SET_SLOTS, slots, 0UL, 0UL);
+}
+
 static enum rc begin(struct worker *worker)
 {
 	const struct settings *settings = worker->start->settings;
 	enum rc rc = fcgi_init();
 
+	widen_futex_table(settings->pm_threads);
 	if (rc == RC_OK)
 		rc = fcgi_allow(settings->listen_allowed_clients);
 	if (rc == RC_OK)
