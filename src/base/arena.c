@@ -153,13 +153,15 @@ char *arena_strdup(struct arena *arena, const char *s)
 
 char *arena_vprintf(struct arena *arena, const char *format, va_list ap)
 {
+	char small[256], *text = NULL;
 	va_list again;
-	char *text = NULL;
 	int n;
 
 	va_copy(again, ap);
-	n = vsnprintf(NULL, 0, format, again);
+	n = vsnprintf(small, sizeof small, format, again);
 	va_end(again);
+	if (n >= 0 && (size_t)n < sizeof small)
+		return arena_strndup(arena, small, (size_t)n);
 	if (n >= 0)
 		text = arena_alloc(arena, (size_t)n + 1);
 	if (text != NULL)

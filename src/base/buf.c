@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/str.h"
+
 #define ROOM_FIRST 64u
 
 void buf_init(struct buf *buf, struct arena *arena, size_t max)
@@ -69,15 +71,26 @@ enum rc buf_putc(struct buf *buf, char c)
 	return buf_add(buf, &c, 1);
 }
 
+enum rc buf_int(struct buf *buf, int64_t number)
+{
+	char text[STR_INT_SIZE];
+
+	return buf_add(buf, text, str_write_int(text, number));
+}
+
+/* Printed on the stack first: what fits there, as nearly everything does, is formatted once. */
 enum rc buf_printf(struct buf *buf, const char *format, ...)
 {
+	char text[256];
 	va_list ap;
 	enum rc rc;
 	int n;
 
 	va_start(ap, format);
-	n = vsnprintf(NULL, 0, format, ap);
+	n = vsnprintf(text, sizeof text, format, ap);
 	va_end(ap);
+	if (n >= 0 && (size_t)n < sizeof text)
+		return buf_add(buf, text, (size_t)n);
 	rc = n < 0 ? RC_INVALID : reserve(buf, (size_t)n);
 	if (rc != RC_OK)
 		return rc;
@@ -88,51 +101,49 @@ enum rc buf_printf(struct buf *buf, const char *format, ...)
 	return RC_OK;
 }
 
-static void escape(struct buf *buf, unsigned char c)
-{
-	static const char letters[] = "\bb\ff\nn\rr\tt\"\"\\\\";
-
-	for (const char *l = letters; *l != '\0'; l += 2) {
-		if ((unsigned char)l[0] == c) {
-			buf_putc(buf, '\\');
-			buf_putc(buf, l[1]);
-			return;
-		}
-	}
-	buf_printf(buf, "\\u%04x", c);
-}
-
 /* Half of a surrogate pair, as three bytes that are no UTF-8: JSON.stringify writes it as an escape (ECMA-262 §25.5.2.3). */
 static bool is_surrogate(const char *s, size_t n)
 {
 	return n >= 3 && (unsigned char)s[0] == 0xED && (unsigned char)s[1] >= 0xA0;
 }
 
-static void escape_surrogate(struct buf *buf, const char *s)
+/* Writes what str_json_plain stopped at, and returns how many bytes that was. */
+static size_t escape(struct buf *buf, const char *s, size_t n)
 {
-	buf_printf(buf, "\\u%04x", 0xD000u | ((unsigned char)s[1] & 0x3Fu) << 6 | ((unsigned char)s[2] & 0x3Fu));
+	static const char letters[] = "\bb\ff\nn\rr\tt\"\"\\\\";
+	unsigned char c = (unsigned char)*s;
+
+	if (is_surrogate(s, n)) {
+		buf_printf(buf, "\\u%04x", 0xD000u | ((unsigned char)s[1] & 0x3Fu) << 6 | ((unsigned char)s[2] & 0x3Fu));
+		return 3;
+	}
+	if (c == 0xED) {
+		buf_putc(buf, *s);
+		return 1;
+	}
+	for (const char *l = letters; *l != '\0'; l += 2) {
+		if ((unsigned char)l[0] == c) {
+			char pair[] = {'\\', l[1]};
+
+			buf_add(buf, pair, sizeof pair);
+			return 1;
+		}
+	}
+	buf_printf(buf, "\\u%04x", c);
+	return 1;
 }
 
 enum rc buf_json_string(struct buf *buf, const char *s, size_t n)
 {
-	size_t plain = 0;
-
 	buf_putc(buf, '"');
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)s[i];
+	for (size_t i = 0; i < n;) {
+		size_t plain = str_json_plain(s + i, n - i);
 
-		if (c >= 0x20 && c != '"' && c != '\\' && !is_surrogate(s + i, n - i))
-			continue;
-		buf_add(buf, s + plain, i - plain);
-		if (c == 0xED) {
-			escape_surrogate(buf, s + i);
-			i += 2;
-		} else {
-			escape(buf, c);
-		}
-		plain = i + 1;
+		buf_add(buf, s + i, plain);
+		i += plain;
+		if (i < n)
+			i += escape(buf, s + i, n - i);
 	}
-	buf_add(buf, s + plain, n - plain);
 	return buf_putc(buf, '"');
 }
 

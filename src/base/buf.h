@@ -30,6 +30,7 @@ void buf_clear(struct buf *buf);
 enum rc buf_add(struct buf *buf, const void *bytes, size_t n);
 enum rc buf_puts(struct buf *buf, const char *s);
 enum rc buf_putc(struct buf *buf, char c);
+enum rc buf_int(struct buf *buf, int64_t number);
 enum rc buf_printf(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* Appends `n` bytes of UTF-8 as a JSON string with its quotes (RFC 8259): control characters escaped, nothing else. */

@@ -110,9 +110,9 @@ void log_str(struct log_line *line, const char *key, const char *value)
 
 void log_int(struct log_line *line, const char *key, int64_t value)
 {
-	char digits[24];
+	char digits[STR_INT_SIZE];
 
-	snprintf(digits, sizeof digits, "%lld", (long long)value);
+	str_write_int(digits, value);
 	log_str(line, key, digits);
 }
 

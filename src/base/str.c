@@ -37,14 +37,45 @@ static size_t sequence(const unsigned char *s, size_t n)
 	return len;
 }
 
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte)) /* eight times the same byte */
+
+static uint64_t read_eight(const char *s)
+{
+	uint64_t eight;
+
+	memcpy(&eight, s, sizeof eight);
+	return eight;
+}
+
 bool str_utf8_valid(const char *s, size_t n)
 {
 	for (size_t i = 0, len; i < n; i += len) {
-		len = sequence((const unsigned char *)s + i, n - i);
+		len = n - i >= 8 && (read_eight(s + i) & EACH(0x80)) == 0 ? 8 : sequence((const unsigned char *)s + i, n - i);
 		if (len == 0)
 			return false;
 	}
 	return true;
+}
+
+/* Whether one of the eight ends a plain stretch. x - n borrows into the top bit of a byte below n that had none itself; a borrow that crosses to the next
+ * byte comes from a byte that ends it anyway. */
+static bool has_special(uint64_t eight)
+{
+	uint64_t quote = eight ^ EACH('"'), slash = eight ^ EACH('\\'), lead = eight ^ EACH(0xED);
+	uint64_t below = (eight - EACH(0x20)) | (quote - EACH(1)) | (slash - EACH(1));
+
+	return (((below & ~eight) | ((lead - EACH(1)) & ~lead)) & EACH(0x80)) != 0;
+}
+
+size_t str_json_plain(const char *s, size_t n)
+{
+	size_t i = 0;
+
+	while (n - i >= 8 && !has_special(read_eight(s + i)))
+		i += 8;
+	while (i < n && (unsigned char)s[i] >= 0x20 && s[i] != '"' && s[i] != '\\' && (unsigned char)s[i] != 0xED)
+		i++;
+	return i;
 }
 
 size_t str_utf8_length(const char *s, size_t n)
@@ -85,6 +116,24 @@ enum rc str_int(const char *s, int64_t min, int64_t max, int64_t *out)
 		return RC_INVALID;
 	*out = n;
 	return RC_OK;
+}
+
+size_t str_write_int(char text[STR_INT_SIZE], int64_t number)
+{
+	uint64_t left = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+	char digits[STR_INT_SIZE], *first = digits + sizeof digits;
+	size_t len;
+
+	do {
+		*--first = (char)('0' + left % 10);
+		left /= 10;
+	} while (left != 0);
+	if (number < 0)
+		*--first = '-';
+	len = (size_t)(digits + sizeof digits - first);
+	memcpy(text, first, len);
+	text[len] = '\0';
+	return len;
 }
 
 struct unit {

@@ -16,6 +16,10 @@ bool str_starts(const char *s, const char *prefix); /* case counts */
 /* Whether the bytes are well-formed UTF-8 (RFC 3629: no surrogates, nothing overlong, nothing past U+10FFFF). */
 bool str_utf8_valid(const char *s, size_t n);
 
+/* How many bytes at the start stand in a JSON string as they are: up to the first control character, quote or backslash, or 0xED, which may begin half
+ * of a surrogate pair. */
+size_t str_json_plain(const char *s, size_t n);
+
 /* Code points in well-formed UTF-8. */
 size_t str_utf8_length(const char *s, size_t n);
 
@@ -24,6 +28,10 @@ size_t str_utf8_whole(const char *s, size_t n);
 
 /* A whole decimal number within [min, max]; RC_INVALID for anything else, and *out is untouched. */
 enum rc str_int(const char *s, int64_t min, int64_t max, int64_t *out) MUST_CHECK;
+
+/* Writes a number in decimal and returns its length. */
+#define STR_INT_SIZE 21
+size_t str_write_int(char text[STR_INT_SIZE], int64_t number);
 
 /* "90", "90s", "15m", "24h", "7d" in seconds; "250ms" only through str_duration_ms. RC_INVALID else. */
 enum rc str_duration(const char *s, int64_t *seconds) MUST_CHECK;

@@ -265,7 +265,7 @@ static void write_node(struct buf *buf, const struct value *value, unsigned inde
 		buf_puts(buf, value->u.boolean ? "true" : "false");
 		break;
 	case VALUE_INT:
-		buf_printf(buf, "%lld", (long long)value->u.integer);
+		buf_int(buf, value->u.integer);
 		break;
 	case VALUE_NUMBER:
 		if (isfinite(value->u.number))

@@ -126,6 +126,78 @@ START_TEST(json_strings_are_escaped)
 }
 END_TEST
 
+/* Eight bytes are looked at together: each byte at each place among the others. */
+START_TEST(what_json_strings_hold_as_it_is_is_told_byte_by_byte)
+{
+	char text[21];
+
+	for (size_t at = 0; at < sizeof text; at++) {
+		for (int c = 0; c < 256; c++) {
+			bool plain = c >= 0x20 && c != '"' && c != '\\' && c != 0xED;
+
+			memset(text, c % 2 ? 0xFF : ' ', sizeof text);
+			text[at] = (char)c;
+			ck_assert_uint_eq(str_json_plain(text, sizeof text), plain ? sizeof text : at);
+			ck_assert_uint_eq(str_json_plain(text, at), at);
+		}
+	}
+}
+END_TEST
+
+START_TEST(utf8_is_told_at_each_place)
+{
+	char text[21];
+
+	for (size_t at = 0; at + 3 <= sizeof text; at++) {
+		memset(text, 'x', sizeof text);
+		memcpy(text + at, "\xe2\x82\xac", 3);
+		ck_assert(str_utf8_valid(text, sizeof text));
+		ck_assert(!str_utf8_valid(text, at + 2));
+		text[at + 2] = 'x';
+		ck_assert(!str_utf8_valid(text, sizeof text));
+	}
+}
+END_TEST
+
+START_TEST(numbers_are_written_in_full)
+{
+	static const struct {
+		int64_t number;
+		const char *text;
+	} all[] = {{0, "0"}, {-1, "-1"}, {1234567890, "1234567890"}, {INT64_MAX, "9223372036854775807"}, {INT64_MIN, "-9223372036854775808"}};
+	char text[STR_INT_SIZE];
+	struct buf buf;
+
+	buf_init(&buf, arena, 100);
+	for (size_t i = 0; i < COUNT_OF(all); i++) {
+		ck_assert_uint_eq(str_write_int(text, all[i].number), strlen(all[i].text));
+		ck_assert_str_eq(text, all[i].text);
+		buf_clear(&buf);
+		buf_int(&buf, all[i].number);
+		ck_assert_str_eq(buf_text(&buf), all[i].text);
+	}
+}
+END_TEST
+
+START_TEST(what_is_printed_may_be_long)
+{
+	char expected[1200], *text;
+	struct buf buf;
+
+	for (int n = 250; n < 1100; n = n < 260 ? n + 1 : n * 2) {
+		snprintf(expected, sizeof expected, "<%*d>", n, 7);
+		text = arena_printf(arena, "<%*d>", n, 7);
+		ck_assert_str_eq(text, expected);
+		buf_init(&buf, arena, 1100);
+		buf_puts(&buf, "x");
+		ck_assert_int_eq(buf_printf(&buf, "<%*d>", n, 7), RC_OK);
+		ck_assert_str_eq(buf_text(&buf) + 1, expected);
+		ck_assert_int_eq(buf_printf(&buf, "%*d", 1200, 7), RC_TOOBIG);
+		ck_assert_str_eq(buf_text(&buf) + 1, expected);
+	}
+}
+END_TEST
+
 START_TEST(utf8_is_told_from_what_is_not)
 {
 	static const char *const good[] = {"", "abc", "\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x92\x8d", "\xed\x9f\xbf", "\xf4\x8f\xbf\xbf"};
@@ -322,7 +394,11 @@ int main(void)
 	tcase_add_test(tc, a_block_grows_in_place_when_it_is_the_newest);
 	tcase_add_test(tc, a_buffer_latches_its_first_failure);
 	tcase_add_test(tc, json_strings_are_escaped);
+	tcase_add_test(tc, what_json_strings_hold_as_it_is_is_told_byte_by_byte);
 	tcase_add_test(tc, utf8_is_told_from_what_is_not);
+	tcase_add_test(tc, utf8_is_told_at_each_place);
+	tcase_add_test(tc, numbers_are_written_in_full);
+	tcase_add_test(tc, what_is_printed_may_be_long);
 	tcase_add_test(tc, numbers_times_and_sizes_are_read_strictly);
 	tcase_add_test(tc, the_clock_goes_on_and_deadlines_come);
 	tcase_add_test(tc, a_log_line_cannot_be_forged_and_is_cut_at_its_cap);
