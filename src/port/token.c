@@ -1,14 +1,16 @@
 /*
- * token.c - random tokens and digests, through OpenSSL: its generator reseeds itself after a fork, and its SHA-256 uses the processor's own.
+ * token.c - random tokens and digests. SHA-256 is OpenSSL's, which uses what the processor has; randomness is the kernel's, which has no state in the process
+ * that a fork could double or that each of a thousand threads would keep for itself.
  */
 #include "port/token.h"
 
+#include <pthread.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/rand.h>
 
 #define KEY_PREFIX "pfk_"
 #define KEY_RANDOM 32u
@@ -22,17 +24,17 @@ static const char base62[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn
 /* Bytes past the largest multiple of 62 are thrown away, so that no digit is likelier than another. */
 static enum rc random_base62(char *out, size_t digits)
 {
-	unsigned char bytes[64];
+	unsigned char bytes[32];
 	size_t have = 0;
 
 	while (have < digits) {
-		if (RAND_bytes(bytes, sizeof bytes) != 1)
+		if (getentropy(bytes, sizeof bytes) != 0)
 			return RC_SYS;
 		for (size_t i = 0; i < sizeof bytes && have < digits; i++)
 			if (bytes[i] < 62 * 4)
 				out[have++] = base62[bytes[i] % 62];
 	}
-	OPENSSL_cleanse(bytes, sizeof bytes);
+	explicit_bzero(bytes, sizeof bytes);
 	out[digits] = '\0';
 	return RC_OK;
 }
@@ -93,7 +95,7 @@ enum rc token_uuid(char uuid[TOKEN_UUID_SIZE])
 	unsigned char bytes[16];
 	size_t at = 0;
 
-	if (RAND_bytes(bytes, sizeof bytes) != 1)
+	if (getentropy(bytes, sizeof bytes) != 0)
 		return RC_SYS;
 	bytes[6] = (unsigned char)((bytes[6] & 0x0f) | 0x40);
 	bytes[8] = (unsigned char)((bytes[8] & 0x3f) | 0x80);
@@ -107,11 +109,27 @@ enum rc token_uuid(char uuid[TOKEN_UUID_SIZE])
 	return RC_OK;
 }
 
+static EVP_MD *sha256;
+
+static void fetch_sha256(void)
+{
+	sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+}
+
+/* Fetched once: EVP_sha256() has OpenSSL look for it at each use. NULL when out of memory, and from then on. */
+static const EVP_MD *get_sha256(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, fetch_sha256);
+	return sha256;
+}
+
 enum rc token_sha256(const void *bytes, size_t n, char digest[TOKEN_DIGEST_SIZE])
 {
 	unsigned char hash[32];
 
-	if (EVP_Digest(bytes, n, hash, NULL, EVP_sha256(), NULL) != 1)
+	if (get_sha256() == NULL || EVP_Digest(bytes, n, hash, NULL, get_sha256(), NULL) != 1)
 		return RC_NOMEM;
 	write_hex(digest, hash, sizeof hash);
 	return RC_OK;
@@ -130,7 +148,7 @@ enum rc token_sha256_pieces(const struct token_piece *pieces, size_t count, char
 {
 	EVP_MD_CTX *context = EVP_MD_CTX_new();
 	unsigned char hash[32];
-	bool ok = context != NULL && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1;
+	bool ok = context != NULL && get_sha256() != NULL && EVP_DigestInit_ex(context, get_sha256(), NULL) == 1;
 
 	for (size_t i = 0; ok && i < count; i++)
 		ok = add_piece(context, &pieces[i]);
