@@ -19,11 +19,11 @@ struct place {
 
 struct callers {
 	pthread_mutex_t lock;
-	int64_t keep_us;
+	int64_t keep_us, nobody_us;
 	struct place places[PLACES];
 };
 
-enum rc callers_new(int64_t keep_ms, struct callers **out)
+enum rc callers_new(int64_t keep_ms, int64_t nobody_ms, struct callers **out)
 {
 	struct callers *callers = calloc(1, sizeof *callers);
 
@@ -31,6 +31,7 @@ enum rc callers_new(int64_t keep_ms, struct callers **out)
 		return RC_NOMEM;
 	pthread_mutex_init(&callers->lock, NULL);
 	callers->keep_us = keep_ms * 1000;
+	callers->nobody_us = (nobody_ms < keep_ms ? nobody_ms : keep_ms) * 1000;
 	*out = callers;
 	return RC_OK;
 }
@@ -73,6 +74,6 @@ void callers_remember(struct callers *callers, const char *key_hash, const struc
 	pthread_mutex_lock(&callers->lock);
 	memcpy(place->key_hash, key_hash, TOKEN_DIGEST_SIZE);
 	place->caller = *caller;
-	place->until_us = clock_us() + callers->keep_us;
+	place->until_us = clock_us() + (caller->supplier[0] == '\0' ? callers->nobody_us : callers->keep_us);
 	pthread_mutex_unlock(&callers->lock);
 }

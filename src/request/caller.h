@@ -17,11 +17,12 @@ struct caller {
 	char supplier[TOKEN_UUID_SIZE]; /* "" : the key is nobody's */
 };
 
-/* The owner frees it with callers_free. */
-enum rc callers_new(int64_t keep_ms, struct callers **out) MUST_CHECK;
+/* A known key is remembered for `keep_ms`; that one is nobody's, which a new key may change, for no longer than `nobody_ms`. The owner frees it with
+ * callers_free. */
+enum rc callers_new(int64_t keep_ms, int64_t nobody_ms, struct callers **out) MUST_CHECK;
 void callers_free(struct callers *callers);
 
-/* Whether the key's hash was seen within keep_ms; fills in the caller then. Any thread. */
+/* Whether the key's hash is remembered; fills in the caller then. Any thread. */
 bool callers_find(struct callers *callers, const char *key_hash, struct caller *caller);
 void callers_remember(struct callers *callers, const char *key_hash, const struct caller *caller);
 

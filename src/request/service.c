@@ -17,6 +17,7 @@
 
 #define KEY_MAX 4096
 #define DATABASE_CALLS_AFTER 3 /* a call's end: the batch before it, keeping the answer, the settlement */
+#define NOBODY_MS 5000 /* a key that is made after somebody tried it is known no later than this */
 
 static void report_endpoint(void *user, const char *file, const struct diagnostics *list)
 {
@@ -151,7 +152,7 @@ enum rc service_new(const struct settings *settings, const char *worker, struct 
 		return RC_NOMEM;
 	service->settings = settings;
 	snprintf(service->worker, sizeof service->worker, "%s", worker);
-	rc = callers_new(settings->authenticate_cache, &service->callers);
+	rc = callers_new(settings->authenticate_cache, NOBODY_MS, &service->callers);
 	if (rc == RC_OK)
 		rc = settle_queue_new(&service->settles);
 	if (rc == RC_OK)

@@ -82,20 +82,29 @@ END_TEST
 START_TEST(callers_are_remembered_for_a_while)
 {
 	char a[TOKEN_DIGEST_SIZE], b[TOKEN_DIGEST_SIZE];
-	struct caller known = {.supplier = "0b1f0e32-6f1b-4a3a-9d3e-000000000001"}, found;
+	struct caller known = {.supplier = "0b1f0e32-6f1b-4a3a-9d3e-000000000001"}, nobody = {.supplier = ""}, found;
 	struct callers *callers, *forgetful;
 
 	ck_assert_int_eq(token_sha256("a", 1, a), RC_OK);
 	ck_assert_int_eq(token_sha256("b", 1, b), RC_OK);
-	ck_assert_int_eq(callers_new(60000, &callers), RC_OK);
-	ck_assert_int_eq(callers_new(0, &forgetful), RC_OK);
+	ck_assert_int_eq(callers_new(60000, 0, &callers), RC_OK);
+	ck_assert_int_eq(callers_new(0, 60000, &forgetful), RC_OK);
 	ck_assert(!callers_find(callers, a, &found));
 	callers_remember(callers, a, &known);
 	callers_remember(forgetful, a, &known);
 	ck_assert(callers_find(callers, a, &found));
 	ck_assert_str_eq(found.supplier, known.supplier);
 	ck_assert(!callers_find(callers, b, &found));
+	callers_remember(callers, b, &nobody);
+	ck_assert(!callers_find(callers, b, &found));
+	callers_remember(forgetful, b, &nobody);
 	ck_assert(!callers_find(forgetful, a, &found));
+	ck_assert(!callers_find(forgetful, b, &found));
+	callers_free(callers);
+	ck_assert_int_eq(callers_new(60000, 60000, &callers), RC_OK);
+	callers_remember(callers, b, &nobody);
+	ck_assert(callers_find(callers, b, &found));
+	ck_assert_str_eq(found.supplier, "");
 	callers_free(callers);
 	callers_free(forgetful);
 	callers_free(NULL);
