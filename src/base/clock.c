@@ -3,7 +3,6 @@
  */
 #include "base/clock.h"
 
-#include <stdio.h>
 #include <time.h>
 
 int64_t clock_us(void)
@@ -21,15 +20,30 @@ int clock_left_ms(int64_t deadline_us, int most)
 	return left <= 0 ? 0 : left < most ? (int)left : most;
 }
 
+/* `digits` of them, and what comes behind. */
+static char *put(char *out, int number, int digits, char behind)
+{
+	for (int i = digits; i-- > 0; number /= 10)
+		out[i] = (char)('0' + number % 10);
+	out[digits] = behind;
+	return out + digits + 1;
+}
+
 const char *clock_stamp(char stamp[CLOCK_STAMP_SIZE])
 {
 	struct timespec now;
+	char *out = stamp;
 	struct tm utc;
-	size_t n;
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &utc);
-	n = strftime(stamp, CLOCK_STAMP_SIZE, "%Y-%m-%dT%H:%M:%S", &utc);
-	snprintf(stamp + n, CLOCK_STAMP_SIZE - n, ".%03dZ", (int)(now.tv_nsec / 1000000) % 1000);
+	out = put(out, utc.tm_year + 1900, 4, '-');
+	out = put(out, utc.tm_mon + 1, 2, '-');
+	out = put(out, utc.tm_mday, 2, 'T');
+	out = put(out, utc.tm_hour, 2, ':');
+	out = put(out, utc.tm_min, 2, ':');
+	out = put(out, utc.tm_sec, 2, '.');
+	out = put(out, (int)(now.tv_nsec / 1000000), 3, 'Z');
+	*out = '\0';
 	return stamp;
 }

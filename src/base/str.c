@@ -118,7 +118,7 @@ enum rc str_int(const char *s, int64_t min, int64_t max, int64_t *out)
 	return RC_OK;
 }
 
-size_t str_write_int(char text[STR_INT_SIZE], int64_t number)
+size_t str_write_int(char *text, int64_t number)
 {
 	uint64_t left = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
 	char digits[STR_INT_SIZE], *first = digits + sizeof digits;

@@ -29,9 +29,9 @@ size_t str_utf8_whole(const char *s, size_t n);
 /* A whole decimal number within [min, max]; RC_INVALID for anything else, and *out is untouched. */
 enum rc str_int(const char *s, int64_t min, int64_t max, int64_t *out) MUST_CHECK;
 
-/* Writes a number in decimal and returns its length. */
+/* Writes a number in decimal at `text`, which has room for STR_INT_SIZE bytes, and a NUL behind it; returns its length. */
 #define STR_INT_SIZE 21
-size_t str_write_int(char text[STR_INT_SIZE], int64_t number);
+size_t str_write_int(char *text, int64_t number);
 
 /* "90", "90s", "15m", "24h", "7d" in seconds; "250ms" only through str_duration_ms. RC_INVALID else. */
 enum rc str_duration(const char *s, int64_t *seconds) MUST_CHECK;

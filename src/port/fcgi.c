@@ -41,6 +41,7 @@ struct fcgi {
 	int waiting_fd; /* the connection between fcgi_wait and fcgi_begin, else -1 */
 	int fd;         /* the connection, -1 outside a request */
 	int send_timeout_ms;
+	bool tcp;     /* the connection is no Unix socket */
 	bool drained; /* the body was read to its end, or never will be */
 	bool broken;  /* nothing more can be sent */
 };
@@ -197,13 +198,13 @@ static bool is_peers_fault(int error)
 	       error == ENETDOWN || error == EPERM;
 }
 
-static enum rc take_connection(int listen_fd, int *out)
+static enum rc take_connection(struct fcgi *fcgi)
 {
 	struct sockaddr_storage peer;
 	int fd;
 
 	do {
-		fd = accept_awake(listen_fd, &peer);
+		fd = accept_awake(fcgi->listen_fd, &peer);
 	} while (fd < 0 && errno == EINTR && !atomic_load(&shutting));
 	if (fd < 0)
 		return atomic_load(&shutting) ? RC_DONE : is_peers_fault(errno) ? RC_PROTOCOL : RC_SYS;
@@ -211,7 +212,8 @@ static enum rc take_connection(int listen_fd, int *out)
 		close(fd);
 		return RC_DENIED;
 	}
-	*out = fd;
+	fcgi->waiting_fd = fd;
+	fcgi->tcp = peer.ss_family == AF_INET || peer.ss_family == AF_INET6;
 	return RC_OK;
 }
 
@@ -226,7 +228,8 @@ static void prepare(const struct fcgi *fcgi, int fd)
 {
 	int yes = 1;
 
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes); /* fails on a Unix socket, which needs none */
+	if (fcgi->tcp)
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
 	set_time(fd, SO_RCVTIMEO, RECEIVE_TIMEOUT_MS);
 	set_time(fd, SO_SNDTIMEO, fcgi->send_timeout_ms);
 }
@@ -281,7 +284,7 @@ enum rc fcgi_wait(struct fcgi *fcgi)
 	if (fcgi->waiting_fd >= 0)
 		close(fcgi->waiting_fd);
 	fcgi->waiting_fd = -1;
-	return take_connection(fcgi->listen_fd, &fcgi->waiting_fd);
+	return take_connection(fcgi);
 }
 
 enum rc fcgi_begin(struct fcgi *fcgi)

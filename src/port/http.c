@@ -14,6 +14,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/peer.h"
 #include "port/tls.h"
@@ -278,36 +279,32 @@ static void park(struct http_pool *pool, struct pair *pair)
 	free_pair(pair);
 }
 
-static void free_list(void *list)
-{
-	curl_slist_free_all(list);
-}
-
+/* libcurl only reads the list (CURLOPT_HTTPHEADER), so it is made in the arena and needs no freeing. The last one added comes first. */
 static enum rc add_header(struct arena *arena, struct curl_slist **list, const char *name, const char *value)
 {
-	char *line = arena_printf(arena, "%s:%s%s", name, *value == '\0' ? "" : " ", value);
-	bool first = *list == NULL;
-	struct curl_slist *longer;
+	struct curl_slist *head = arena_alloc(arena, sizeof *head);
+	struct buf line;
 
-	if (line == NULL)
+	buf_init(&line, arena, HEADER_MAX);
+	buf_puts(&line, name);
+	buf_puts(&line, *value == '\0' ? ":" : ": ");
+	if (head == NULL || buf_puts(&line, value) != RC_OK)
 		return RC_NOMEM;
-	if (strpbrk(line, "\r\n") != NULL)
+	if (strpbrk(line.data, "\r\n") != NULL)
 		return RC_INVALID;
-	longer = curl_slist_append(*list, line);
-	if (longer == NULL)
-		return RC_NOMEM;
-	*list = longer;
-	return first ? arena_defer(arena, free_list, longer) : RC_OK;
+	*head = (struct curl_slist){.data = line.data, .next = *list};
+	*list = head;
+	return RC_OK;
 }
 
 /* `Expect` is emptied: an upstream that does not answer 100 would cost a second. */
 static enum rc list_headers(struct arena *arena, const struct http_call *call, struct curl_slist **list)
 {
-	enum rc rc = add_header(arena, list, "Expect", "");
+	enum rc rc = RC_OK;
 
-	for (size_t i = 0; rc == RC_OK && i < call->header_count; i++)
+	for (size_t i = call->header_count; rc == RC_OK && i-- > 0;)
 		rc = add_header(arena, list, call->headers[i].name, call->headers[i].value);
-	return rc;
+	return rc == RC_OK ? add_header(arena, list, "Expect", "") : rc;
 }
 
 static enum rc prepare(struct arena *arena, struct exchange *ex)

@@ -162,13 +162,16 @@ enum rc token_sha256_pieces(const struct token_piece *pieces, size_t count, char
 
 unsigned token_crc32(const void *bytes, size_t n)
 {
+	/* What four bits shifted out leave behind, for the polynomial 0xedb88320. */
+	static const uint32_t left[16] = {0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
+					  0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c, 0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c};
 	const unsigned char *p = bytes;
 	uint32_t crc = 0xffffffffu;
 
 	while (n-- > 0) {
 		crc ^= *p++;
-		for (int bit = 0; bit < 8; bit++)
-			crc = (crc >> 1) ^ (0xedb88320u & (0u - (crc & 1u)));
+		crc = (crc >> 4) ^ left[crc & 15];
+		crc = (crc >> 4) ^ left[crc & 15];
 	}
 	return crc ^ 0xffffffffu;
 }

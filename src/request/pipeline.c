@@ -6,11 +6,11 @@
 #include "request/pipeline.h"
 
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "request/request.h"
 
 struct step {
@@ -32,6 +32,8 @@ static const struct step generation[] = {
 
 /* What a caller used: nothing is admitted and nothing settled. */
 static const struct step report[] = {{"authenticate", step_authenticate}, {"report", step_report}};
+
+#define STEP_TEXT_MAX 40 /* a comma, the longest name, a colon, a number */
 
 _Static_assert(COUNT_OF(generation) < REQUEST_STEPS_MAX, "the log has a place for each step and for settle");
 
@@ -70,12 +72,16 @@ static void run_steps(struct request *rq, const struct step *steps, size_t count
 
 static void log_steps(struct log_line *line, const struct request *rq)
 {
-	char text[512];
-	size_t n = 0;
+	char text[REQUEST_STEPS_MAX * STEP_TEXT_MAX], *end = text;
 
-	text[0] = '\0';
-	for (unsigned i = 0; i < rq->step_count && n < sizeof text; i++)
-		n += (size_t)snprintf(text + n, sizeof text - n, "%s%s:%d", i == 0 ? "" : ",", rq->steps[i].name, rq->steps[i].us);
+	for (unsigned i = 0; i < rq->step_count; i++) {
+		if (i > 0)
+			*end++ = ',';
+		end = stpcpy(end, rq->steps[i].name);
+		*end++ = ':';
+		end += str_write_int(end, rq->steps[i].us);
+	}
+	*end = '\0';
 	log_str(line, "steps_us", text);
 }
 
@@ -152,7 +158,6 @@ void pipeline_serve(struct service *service, struct fcgi *fcgi)
 	atomic_fetch_add(&service->requests, 1);
 	atomic_fetch_add(&service->active, 1);
 	rq.deadline_us = rq.started_us + service->settings->request_terminate_timeout * 1000;
-	fcgi_send_timeout(fcgi, (int)service->settings->send_timeout);
 	if (rq.arena != NULL && token_request_id(rq.id) == RC_OK) {
 		buf_init(&rq.text, rq.arena, PROVIDER_TEXT_MAX);
 		serve(&rq);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -248,6 +249,8 @@ END_TEST
 START_TEST(the_clock_goes_on_and_deadlines_come)
 {
 	char stamp[CLOCK_STAMP_SIZE];
+	time_t before = time(NULL);
+	struct tm utc = {0};
 	int64_t now = clock_us();
 
 	ck_assert_int_ge(clock_us(), now);
@@ -256,6 +259,9 @@ START_TEST(the_clock_goes_on_and_deadlines_come)
 	ck_assert_uint_eq(strlen(clock_stamp(stamp)), 24);
 	ck_assert_int_eq(stamp[10], 'T');
 	ck_assert_int_eq(stamp[23], 'Z');
+	ck_assert_ptr_nonnull(strptime(stamp, "%Y-%m-%dT%H:%M:%S.", &utc));
+	ck_assert_int_ge(timegm(&utc), before);
+	ck_assert_int_le(timegm(&utc), time(NULL));
 }
 END_TEST
 
