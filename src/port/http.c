@@ -203,12 +203,14 @@ static bool set_numbers(CURL *easy)
 	return ok;
 }
 
-/* What is the same for all calls. No certificates of its own: they come through use_certificates. An empty proxy keeps the environment's out. */
+/* What is the same for all calls. No certificates of its own: they come through use_certificates. An empty proxy keeps the environment's out, and with no host to be
+ * proxied libcurl does not look there at each call. */
 static bool set_up(struct http_pool *pool, CURL *easy)
 {
 	return set_numbers(easy) && curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)pool->connect_timeout_ms) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_SHARE, pool->share) == CURLE_OK && curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_NOPROXY, "*") == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_CAINFO, NULL) == CURLE_OK && curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, use_certificates) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, pool->certificates) == CURLE_OK &&
