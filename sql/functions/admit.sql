@@ -10,13 +10,14 @@
 --             p_prompt_tokens_estimate  what an orphan is charged for its prompt
 --             p_content_hash, p_cache_scope, p_cache_ttl_s   null or 'off': no cache
 --             p_timeout_ms, p_grace_ms  when a row that nobody settled has expired
--- Returns:    one row. verdict: admitted, cached, unauthenticated, model_unknown, rate_limit, monthly_limit, daily_limit, cost_limit.
+-- Returns:    one row. verdict: admitted, cached, unauthenticated, model_unknown, rate_limit, monthly_limit, daily_limit, cost_limit;
+--             in_flight: the same answer is being made for another call, and there is none yet: ask again.
 --             retry_after_s is when the last of the limits that stand in the way lets go. rate_limit is what a full bucket holds; rate_reset_s when
 --             it is full again. day_left and month_left count this request; null: unlimited.
--- Calls:      fpm.run
+-- Calls:      fpm.admit_calls, fpm.ticket
 -- Tables:     what that reads and writes
 --
--- One call, for tests and for whoever asks by hand; the daemon asks for many at a time, through fpm.run.
+-- One call, for tests and for whoever asks by hand; the daemon asks for many at a time, through fpm.admit_calls.
 create or replace function fpm.admit(
 	p_key_hash text, p_request_id text, p_feature text, p_endpoint text, p_provider text, p_model text,
 	p_rate_count int, p_rate_period_s int, p_rate_burst int,
@@ -28,29 +29,12 @@ create or replace function fpm.admit(
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-	select r.verdict, r.ticket, r.retry_after_s, r.rate_limit, r.rate_remaining, r.rate_reset_s, r.day_left, r.month_left, r.model, r.price_input,
+	select r.verdict, fpm.ticket(r.id, r.created_us, r.lock_key), r.retry_after_s, r.rate_limit, r.rate_remaining, r.rate_reset_s, r.day_left, r.month_left, r.model, r.price_input,
 		r.price_cached, r.price_output, r.answer
 	into verdict, ticket, retry_after_s, rate_limit, rate_remaining, rate_reset_s, day_left, month_left, model, price_input, price_cached,
 		price_output, answer
-	from fpm.run(jsonb_build_array(jsonb_build_object('kind', 'admit',
-		'key_hash', p_key_hash,
-		'request_id', p_request_id,
-		'feature', p_feature,
-		'endpoint', p_endpoint,
-		'provider', p_provider,
-		'model', p_model,
-		'rate_count', p_rate_count,
-		'rate_period_s', p_rate_period_s,
-		'rate_burst', p_rate_burst,
-		'prompt_tokens_max', p_prompt_tokens_max,
-		'prompt_tokens_estimate', p_prompt_tokens_estimate,
-		'max_tokens', p_max_tokens,
-		'content_hash', p_content_hash,
-		'cache_scope', p_cache_scope,
-		'cache_ttl_s', p_cache_ttl_s,
-		'timeout_ms', p_timeout_ms,
-		'grace_ms', p_grace_ms,
-		'worker', p_worker,
-		'stream', p_stream))) r;
+	from fpm.admit_calls(array[row(p_key_hash, p_request_id, p_feature, p_endpoint, p_provider, p_model, p_rate_count, p_rate_period_s, p_rate_burst,
+		p_prompt_tokens_max, p_prompt_tokens_estimate, p_max_tokens, p_content_hash, p_cache_scope, p_cache_ttl_s, p_timeout_ms, p_grace_ms, p_worker, p_stream,
+		null, 1)::fpm.admit_call]) r;
 end
 $$;

@@ -1,143 +1,105 @@
--- admit_calls: decides the admissions of a set, one after the other, and writes what they change together. fpm.admit tells what each means.
+-- admit_calls: decides the admissions that the daemon has waiting, of many suppliers, in one statement and so in one transaction: one flush of the log serves them all,
+-- and what statements cost is shared. fpm.admit tells what each figure means. Never raises for what a call holds; waits for no lock but the advisory ones, which it
+-- takes in the order of their keys, so that two such transactions never wait for each other in a circle.
 --
--- Parameters: p_calls   the whole set
---             p_locked  the numbers of those whose lock is held; of the others it is known that they are refused
--- Returns:    a row for each admission
--- Calls:      fpm.lock_key, fpm.cache_key, fpm.room, fpm.new_row_id, fpm.ticket, fpm.book_admitted
--- Tables:     reads fpm.api_keys, public.user_profiles, public.ai_usage_limits, public.ai_models, public.ai_response_cache, fpm.counters,
---             fpm.rate_buckets; writes fpm.counters, fpm.rate_buckets, and what book_admitted writes
-create or replace function fpm.admit_calls(p_calls fpm.call[], p_locked int[]) returns setof fpm.reply
-language plpgsql volatile
+-- It looks first, without a lock: who calls, what the limits are, what the model costs, whether there is an answer. A call that this look refuses is left without
+-- a lock, so that a flood of them holds up nobody. The counters are read again under the locks, and decide.
+--
+-- The planner is told to go by index, one row after the other: it plans once, for sets of any size over tables that grow, and a plan made for empty tables
+-- would scan them when they are full.
+--
+-- Parameters: p_calls
+-- Returns:    a row for each call, with its number in the array (from 1) as n
+-- Calls:      fpm.lock_key, fpm.cache_key, fpm.first_limit, fpm.decide_calls, fpm.book_hits
+-- Tables:     reads fpm.api_keys, public.user_profiles, public.ai_usage_limits, public.ai_models, public.ai_response_cache, fpm.ai_usage_open, fpm.counters, fpm.rate_buckets; writes what
+--             decide_calls writes
+create or replace function fpm.admit_calls(p_calls fpm.admit_call[]) returns setof fpm.admission
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
+	set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off set enable_bitmapscan = off set enable_material = off set jit = off
 as $$
 declare
-	c record;
-	r fpm.reply;
-	v_room record;
-	v_key bigint;             -- supplier and feature of the calls at hand
-	v_endpoint text;
-	v_used fpm.counters;      -- as they are after the calls before
-	v_full_at timestamptz;
-	v_now timestamptz;
-	v_reserve numeric;
-	v_standing uuid[];        -- suppliers that are there to stay: whoever deletes one holds its row, and must not be waited for
-	v_admitted fpm.admitted[] := '{}';
-	v_counters fpm.counters[] := '{}';
-	v_buckets fpm.rate_buckets[] := '{}';
+	v_now timestamptz := clock_timestamp();
+	v_day constant date := (v_now at time zone 'UTC')::date;
+	v_month constant date := date_trunc('month', v_now at time zone 'UTC')::date;
+	v_calls fpm.asked[];
+	v_keys bigint[];
+	v_key bigint;
+	v_answers fpm.admission[];
+	v_standing uuid[];
+	v_counted date;          -- the last day of any counter
+	v_wrong boolean; -- some are refused for who calls, or with what
+	v_hit boolean;
+	v_crowded boolean;       -- some have the same supplier and feature
+	v_held numeric[];
 begin
-	v_standing := array(
-		select u.id from public.user_profiles u
-		where u.id in (select k.supplier_id from unnest(p_calls) a join fpm.api_keys k on k.key_hash = a.key_hash)
-		order by u.id for key share skip locked);
-	for c in
-		select q.*, k.id as key_id, k.supplier_id, u.organization_id, fpm.lock_key(k.supplier_id, q.feature) as lock_key,
-			row(k.supplier_id, u.organization_id, k.id, coalesce(l.monthly_limit, 10), coalesce(l.daily_limit, 2), coalesce(l.cost_limit_cents, 500),
-				m.price_id, m.cost_per_input_token, coalesce(m.cost_per_cached_token, m.cost_per_input_token), m.cost_per_output_token)::fpm.caller as caller,
-			m.price_id, m.cost_per_input_token as input, coalesce(m.cost_per_cached_token, m.cost_per_input_token) as cached, m.cost_per_output_token as output,
-			s as counters, b.full_at, h.scope, h.owner, h.hash, a.id as hit_id, a.model_used as hit_model, a.response_content as hit_answer,
-			a.answer_tokens as hit_tokens, a.answer_cents as hit_cents, coalesce(q.endpoint, '') as place,
-			case when q.rate_count > 0 and q.rate_period_s > 0
-				then least(case when q.rate_burst > 0 then q.rate_burst else q.rate_count end, 100000) end as capacity,
-			case when q.rate_count > 0 and q.rate_period_s > 0
-				then (least(q.rate_period_s, 31622400) * 1000000::bigint + q.rate_count - 1) / q.rate_count else 0 end as step_us
-		from unnest(p_calls) with ordinality as q (kind, key_hash, request_id, feature, endpoint, provider, model, rate_count, rate_period_s, rate_burst,
-			prompt_tokens_max, prompt_tokens_estimate, max_tokens, content_hash, cache_scope, cache_ttl_s, timeout_ms, grace_ms, worker, stream,
-			ticket, state, prompt_tokens, cached_tokens, completion_tokens, estimated, duration_ms, error, content, n)
+	v_calls := array(
+		select row(q.n,
+			case when u.id is null then 'unauthenticated' when m.price_id is null or q.feature is null then 'model_unknown' end,
+			u.id, u.organization_id, k.id, fpm.lock_key(u.id, q.feature), q.rank,
+			fpm.first_limit(
+				case when r.capacity > 0 then (extract(epoch from b.full_at - v_now) * 1000000)::bigint + r.step_us - r.capacity * r.step_us end,
+				case when s.month = v_month then s.month_count else 0 end, coalesce(l.monthly_limit, 10),
+				case when s.day = v_day then s.day_count else 0 end, coalesce(l.daily_limit, 2),
+				case when s.month = v_month then s.month_cost + s.reserved else 0 end + e.reserve, coalesce(l.cost_limit_cents, 500)) is not null,
+			q.request_id, q.feature, coalesce(q.endpoint, ''), q.provider, q.model, q.worker, coalesce(q.stream, false),
+			coalesce(l.monthly_limit, 10), coalesce(l.daily_limit, 2), coalesce(l.cost_limit_cents, 500), r.capacity, r.step_us,
+			s.day, m.price_id, m.cost_per_input_token, coalesce(m.cost_per_cached_token, m.cost_per_input_token), m.cost_per_output_token,
+			e.reserve, greatest(coalesce(q.prompt_estimate, 0), 0), greatest(coalesce(q.max_tokens, 0), 0),
+			least(greatest(coalesce(q.timeout_ms, 0), 0), 604800000) + least(greatest(coalesce(q.grace_ms, 0), 0), 604800000),
+			h.hash, h.scope, h.owner, q.ttl_s, q.waited_for, case when a.id is null then f.id end,
+			a.id, a.model_used, a.answer_tokens, a.answer_cents)::fpm.asked
+		from unnest(p_calls) with ordinality as q (key_hash, request_id, feature, endpoint, provider, model, rate_count, rate_period_s, rate_burst, prompt_max,
+			prompt_estimate, max_tokens, content_hash, cache_scope, ttl_s, timeout_ms, grace_ms, worker, stream, waited_for, rank, n)
 		left join fpm.api_keys k on k.key_hash = q.key_hash and k.revoked_at is null
 		left join public.user_profiles u on u.id = k.supplier_id
 		left join public.ai_usage_limits l on l.tier_name = u.subscription_tier::text and l.feature_type = q.feature
 		left join public.ai_models m on m.model_name = q.model and m.provider = q.provider and m.is_active
 			and m.cost_per_input_token is not null and m.cost_per_output_token is not null
-		left join fpm.counters s on s.supplier_id = k.supplier_id and s.feature_type = q.feature
-		left join fpm.rate_buckets b on q.rate_count > 0 and b.supplier_id = k.supplier_id and b.feature_type = q.feature and b.endpoint = coalesce(q.endpoint, '')
-		left join lateral (
-			select o.scope, o.owner, fpm.cache_key(o.scope, o.owner, q.content_hash) as hash
-			from (select case when q.cache_scope = 'organization' and u.organization_id is null then 'supplier' else q.cache_scope end as scope,
-				case when q.cache_scope = 'organization' then coalesce(u.organization_id, k.supplier_id) when q.cache_scope = 'supplier' then k.supplier_id end as owner) o
-			where q.content_hash is not null and q.cache_scope in ('shared', 'organization', 'supplier')) h on true
-		left join public.ai_response_cache a on a.prompt_hash = h.hash and a.expires_at > clock_timestamp()
-		where q.kind = 'admit'
-		order by lock_key, place, q.n
-	loop
-		r := null;
-		r.n := c.n;
-		if c.supplier_id is null or not c.supplier_id = any (v_standing) then
-			r.verdict := 'unauthenticated';
-			return next r;
-			continue;
-		end if;
-		if c.price_id is null or c.feature is null then
-			r.verdict := 'model_unknown';
-			return next r;
-			continue;
-		end if;
-		if v_key is distinct from c.lock_key then
-			if v_used.supplier_id is not null then
-				v_counters := v_counters || v_used;
-			end if;
-			v_used := null;
-			v_endpoint := null;
-			v_key := c.lock_key;
-		end if;
-		if v_endpoint is distinct from c.place then
-			v_endpoint := c.place;
-			v_full_at := c.full_at;
-		end if;
+		left join fpm.counters s on s.supplier_id = u.id and s.feature_type = q.feature
+		left join fpm.rate_buckets b on q.rate_count > 0 and b.supplier_id = u.id and b.feature_type = q.feature and b.endpoint = coalesce(q.endpoint, '')
+		cross join lateral (
+			select case when q.rate_count > 0 and q.rate_period_s > 0
+					then least(case when q.rate_burst > 0 then q.rate_burst else q.rate_count end, 100000) end as capacity,
+				case when q.rate_count > 0 and q.rate_period_s > 0
+					then (least(q.rate_period_s, 31622400) * 1000000::bigint + q.rate_count - 1) / q.rate_count end as step_us) r
+		cross join lateral (
+			select case when q.content_hash is null or q.cache_scope not in ('shared', 'organization', 'supplier') then null
+					when q.cache_scope = 'organization' and u.organization_id is null then 'supplier' else q.cache_scope end as scope,
+				case q.cache_scope when 'organization' then coalesce(u.organization_id, u.id) when 'supplier' then u.id end as owner) o
+		cross join lateral (
+			select o.scope, case when o.scope is not null then o.owner end as owner, fpm.cache_key(o.scope, o.owner, q.content_hash) as hash) h
+		left join public.ai_response_cache a on a.prompt_hash = h.hash and a.expires_at > v_now
+		left join lateral (select w.id from fpm.ai_usage_open w where w.cache_hash = h.hash limit 1) f on true
+		cross join lateral (
+			select case when a.id is null then 100 * (m.cost_per_input_token * greatest(coalesce(q.prompt_max, 0), 0)
+				+ m.cost_per_output_token * greatest(coalesce(q.max_tokens, 0), 0)) else 0 end as reserve) e);
 
-		v_now := greatest(clock_timestamp(), (c.counters).day::timestamp at time zone 'UTC'); -- a clock set back does not open a day twice
-		v_reserve := case when c.hit_id is null then 100 * (c.input * greatest(coalesce(c.prompt_tokens_max, 0), 0)
-			+ c.output * greatest(coalesce(c.max_tokens, 0), 0)) else 0 end;
-		v_room := fpm.room(v_now, c.caller, case when v_used.supplier_id is null then c.counters else v_used end, v_reserve,
-			coalesce(c.capacity, 0), c.step_us, v_full_at);
-		r.verdict := v_room.verdict;
-		r.retry_after_s := v_room.retry_after_s;
-		if r.verdict is null and not c.n = any (p_locked) then -- there was no room without the lock, and there is now: the next try finds it
-			r.verdict := 'rate_limit';
-			r.retry_after_s := 1;
-		end if;
-		r.rate_limit := c.capacity;
-		r.rate_remaining := v_room.rate_remaining;
-		r.rate_reset_s := v_room.rate_reset_s;
-		r.day_left := v_room.day_left;
-		r.month_left := v_room.month_left;
-		if r.verdict is not null then
-			return next r;
-			continue;
-		end if;
-
-		v_used := v_room.used;
-		v_used.supplier_id := c.supplier_id;
-		v_used.feature_type := c.feature;
-		if c.capacity is not null then
-			v_full_at := v_room.full_at;
-			v_buckets := v_buckets || row(c.supplier_id, c.feature, c.place, v_full_at)::fpm.rate_buckets;
-		end if;
-		r.verdict := case when c.hit_id is null then 'admitted' else 'cached' end;
-		r.model := case when c.hit_id is null then c.model else c.hit_model end;
-		r.answer := c.hit_answer;
-		r.price_input := trim_scale(c.input);
-		r.price_cached := trim_scale(c.cached);
-		r.price_output := trim_scale(c.output);
-		v_admitted := v_admitted || row(c.n, fpm.new_row_id(v_now), v_now, c.supplier_id, c.organization_id, c.key_id, c.feature, r.model,
-			c.hit_id, c.hit_tokens, c.hit_cents, c.price_id, c.input, c.cached, c.output, v_reserve, c.hash, c.scope, c.owner)::fpm.admitted;
-		r.ticket := fpm.ticket((v_admitted[cardinality(v_admitted)]).id, v_now, v_key);
-		return next r;
-	end loop;
-	if v_used.supplier_id is not null then
-		v_counters := v_counters || v_used;
+	select array_agg(distinct c.lock_key order by c.lock_key) filter (where c.verdict is null and not c.hopeless),
+		array_agg(distinct c.supplier_id) filter (where c.verdict is null and not c.hopeless), bool_or(c.verdict is not null), bool_or(c.hit_id is not null), bool_or(c.rank > 1),
+		max(c.counted)
+	into v_keys, v_standing, v_wrong, v_hit, v_crowded, v_counted
+	from unnest(v_calls) c;
+	if v_keys is not null then
+		foreach v_key in array v_keys loop
+			perform pg_advisory_xact_lock(v_key);
+		end loop;
+		-- Suppliers that are there to stay: whoever deletes one holds its row, and must not be waited for.
+		v_standing := array(select u.id from public.user_profiles u where u.id = any (v_standing) order by u.id for key share skip locked);
 	end if;
-
-	if cardinality(v_admitted) = 0 then
-		return;
+	v_now := greatest(clock_timestamp(), v_counted::timestamp at time zone 'UTC'); -- a clock set back opens no day twice
+	if v_wrong then
+		return query select (row(c.n, c.verdict, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null)::fpm.admission).* from unnest(v_calls) c
+		where c.verdict is not null;
 	end if;
-	insert into fpm.counters as t (supplier_id, feature_type, day, day_count, month, month_count, month_cost, reserved)
-	select w.supplier_id, w.feature_type, w.day, w.day_count, w.month, w.month_count, w.month_cost, w.reserved from unnest(v_counters) w
-	on conflict on constraint counters_pkey do update set day = excluded.day, day_count = excluded.day_count, month = excluded.month,
-		month_count = excluded.month_count, month_cost = excluded.month_cost, reserved = excluded.reserved;
-	if cardinality(v_buckets) > 0 then
-		insert into fpm.rate_buckets as t (supplier_id, feature_type, endpoint, full_at)
-		select w.supplier_id, w.feature_type, w.endpoint, max(w.full_at) from unnest(v_buckets) w group by 1, 2, 3
-		on conflict on constraint rate_buckets_pkey do update set full_at = excluded.full_at;
+	if v_crowded then
+		v_held := array(select sum(c.reserve) over (partition by c.lock_key, c.verdict is null order by c.rank rows unbounded preceding) from unnest(v_calls) c order by c.n);
 	end if;
-	perform fpm.book_admitted(p_calls, v_admitted);
+	if v_hit then
+		v_answers := array(select d from fpm.decide_calls(v_calls, v_keys, v_standing, v_held, v_now) d);
+		perform fpm.book_hits(v_calls, v_answers);
+		return query select * from unnest(v_answers);
+	else
+		return query select * from fpm.decide_calls(v_calls, v_keys, v_standing, v_held, v_now);
+	end if;
 end
 $$;

@@ -3,7 +3,7 @@
 -- Parameters: p_from, p_to  days (UTC), both included; null: open
 -- Returns:    rows: what was checked, of what, what it should be by the ledger, what was found
 -- Calls:      nothing
--- Tables:     reads public.ai_usage_tracking, fpm.counters, fpm.usage_daily, fpm.reservations, fpm.model_prices, fpm.archived_months,
+-- Tables:     reads public.ai_usage_tracking, fpm.counters, fpm.usage_daily, fpm.model_prices, fpm.archived_months,
 --             fpm.idempotency_keys, public.user_profiles
 --
 -- One statement, so one snapshot: it holds on a system in full work, because every transaction leaves all of these equal.
@@ -18,6 +18,7 @@ as $$
 		select t.*, (t.created_at at time zone 'UTC')::date as day
 		from public.ai_usage_tracking t, bounds b
 		where t.created_at >= b.since and t.created_at < b.until
+			and (t.state <> 'reserved' or exists (select from public.user_profiles u where u.id = t.supplier_id)) -- else gone with the supplier, till it ends
 	),
 	-- Counters: of those whose month begins in the period or holds it, against all of their month's rows.
 	counters as (
@@ -51,12 +52,6 @@ as $$
 		select u.*, coalesce(u.organization_id::text, 'none') as organization from fpm.usage_daily u
 		where not exists (select from fpm.archived_months a where u.day >= a.month and u.day < a.month + interval '1 month')
 			and u.day >= coalesce(p_from, '-infinity') and u.day <= coalesce(p_to, 'infinity')
-	), open as (
-		select l.id, l.reserved_cents from ledger l where l.state = 'reserved'
-	), held as (
-		select r.* from fpm.reservations r, bounds b
-		where r.created_at >= b.since and r.created_at < b.until
-			and exists (select from public.user_profiles u where u.id = r.supplier_id) -- else gone with the supplier, till its time is over
 	)
 
 	select v.check_name, c.subject, trim_scale(v.expected)::text, trim_scale(v.found)::text
@@ -89,15 +84,9 @@ as $$
 	where coalesce(v.expected, 0) <> coalesce(v.found, 0)
 
 	union all
-	select 'reservation', id::text, coalesce(trim_scale(o.reserved_cents)::text, 'none'), coalesce(trim_scale(h.reserved_cents)::text, 'none')
-	from open o
-	full join held h using (id)
-	where o.reserved_cents is distinct from h.reserved_cents
-
-	union all
-	select 'reservation: past its time', h.id::text, 'ended by ' || h.expires_at, 'reserved'
-	from held h
-	where h.expires_at < clock_timestamp() - interval '10 minutes'
+	select 'reservation: past its time', l.id::text, 'ended by ' || l.expires_at, 'reserved'
+	from ledger l
+	where l.state = 'reserved' and l.expires_at < clock_timestamp() - interval '10 minutes'
 
 	-- A month that is archived had what its days' sums have.
 	union all

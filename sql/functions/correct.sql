@@ -7,7 +7,7 @@
 --             p_once              leave a row alone that has been corrected before
 -- Returns:    the difference in cents; null where there is no such row, or it has not ended
 -- Calls:      fpm.lock_key, fpm.new_row_id, fpm.add_usage
--- Tables:     reads fpm.model_prices; writes public.ai_usage_tracking, fpm.counters, fpm.usage_daily
+-- Tables:     reads fpm.model_prices, public.ai_usage_tracking; writes fpm.ai_usage_ended, fpm.counters, fpm.usage_daily
 create or replace function fpm.correct(p_id uuid, p_created_at timestamptz, p_prompt_tokens bigint, p_cached_tokens bigint,
 	p_completion_tokens bigint,
 	p_reason text, p_once boolean default false) returns numeric
@@ -23,6 +23,7 @@ declare
 	v_completion bigint := least(greatest(coalesce(p_completion_tokens, 0), 0), v_most);
 	v_cost numeric;
 	v_now timestamptz;
+	v_id uuid;
 	v_day date;
 begin
 	select t.* into v_row from public.ai_usage_tracking t where t.id = p_id and t.created_at = p_created_at;
@@ -48,10 +49,11 @@ begin
 	from fpm.counters c where c.supplier_id = v_row.supplier_id and c.feature_type = v_row.feature_type;
 	v_now := coalesce(v_now, clock_timestamp());
 	v_day := (v_now at time zone 'UTC')::date;
-	insert into public.ai_usage_tracking (id, created_at, supplier_id, organization_id, feature_type, endpoint, provider, model_used, request_id, worker,
+	v_id := fpm.new_row_id(v_now);
+	insert into fpm.ai_usage_ended (id, created_at, supplier_id, organization_id, feature_type, endpoint, provider, model_used, request_id, worker,
 		state,
 		price_id, prompt_tokens, cached_tokens, completion_tokens, tokens_used, cost_cents, error_message, settled_at, corrects)
-	values (fpm.new_row_id(v_now), v_now, v_row.supplier_id, v_row.organization_id, v_row.feature_type, v_row.endpoint, v_row.provider, v_row.model_used,
+	values (v_id, v_now, v_row.supplier_id, v_row.organization_id, v_row.feature_type, v_row.endpoint, v_row.provider, v_row.model_used,
 		v_row.request_id, v_row.worker, 'correction', v_row.price_id, v_prompt, v_cached, v_completion, v_prompt + v_completion, v_cost,
 		left(p_reason, 200), v_now, p_id);
 	update fpm.counters c set month_cost = c.month_cost + v_cost
@@ -62,9 +64,8 @@ begin
 			reserved = 0
 		where c.supplier_id = v_row.supplier_id and c.feature_type = v_row.feature_type;
 	end if;
-	perform fpm.add_usage(p_supplier => v_row.supplier_id, p_organization => v_row.organization_id, p_day => v_day, p_feature => v_row.feature_type,
-		p_model => v_row.model_used, p_state => 'correction', p_prompt_tokens => v_prompt, p_cached_tokens => v_cached, p_completion_tokens => v_completion,
-		p_cost_cents => v_cost);
+	perform fpm.add_usage(array[row(null, v_id, v_now, v_row.supplier_id, v_row.organization_id, v_row.feature_type, v_row.model_used, 'correction', v_prompt, v_cached,
+		v_completion, v_cost, 0, false, false, null, 0, 0, null, null, null, null, null)::fpm.ended]);
 	return v_cost;
 end
 $$;

@@ -23,10 +23,10 @@ begin
 		continue when to_regclass('fpm.' || v_name) is not null;
 		begin
 			lock table fpm.ai_usage_tracking_default in access exclusive mode;
-			execute format('create table fpm.%I (like public.ai_usage_tracking including all) with (fillfactor = 85)', v_name);
+			execute format('create table fpm.%I (like fpm.ai_usage_ended including all)', v_name);
 			execute format('with moved as (delete from fpm.ai_usage_tracking_default d where d.created_at >= %L and d.created_at < %L returning d.*)
 				insert into fpm.%I select * from moved', v_from, v_to, v_name);
-			execute format('alter table public.ai_usage_tracking attach partition fpm.%I for values from (%L) to (%L)', v_name, v_from, v_to);
+			execute format('alter table fpm.ai_usage_ended attach partition fpm.%I for values from (%L) to (%L)', v_name, v_from, v_to);
 			v_made := v_made + 1;
 		exception when lock_not_available or duplicate_table then
 			null;

@@ -19,11 +19,11 @@ declare
 begin
 	perform set_config('synchronous_commit', 'off', true); -- as in idempotency_claim: the settlement's flush is waited for
 	if p_supplier !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' or octet_length(p_content) > 4194304
-		or p_ticket !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}[.][0-9a-f]{14}[.][0-9a-f]{16}$' then
+		or p_ticket !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}[.][0-9]{1,16}[.]-?[0-9]{1,19}$' then
 		return false;
 	end if;
 	v_id := left(p_ticket, 36);
-	v_created_at := 'epoch'::timestamptz + ('x00' || substr(p_ticket, 38, 14))::bit(64)::bigint * interval '1 microsecond';
+	v_created_at := 'epoch'::timestamptz + split_part(p_ticket, '.', 2)::bigint * interval '1 microsecond';
 	update fpm.idempotency_keys k
 	set row_id = v_id, row_created_at = v_created_at, stream = coalesce(p_stream, false), model = p_model, problem = p_problem, content = p_content,
 		usage = p_usage

@@ -4,7 +4,7 @@
 -- Parameters: p_month  any day of it
 -- Returns:    the table's name; null where that month is not over, is archived already, or has a call that is open
 -- Calls:      nothing
--- Tables:     reads fpm.reservations, public.ai_usage_tracking; detaches fpm.ai_usage_tracking_YYYY_MM; writes fpm.archived_months
+-- Tables:     reads fpm.ai_usage_open, fpm.ai_usage_ended; detaches fpm.ai_usage_tracking_YYYY_MM; writes fpm.archived_months
 --
 -- Detaching needs the ledger for itself for a moment, and raises (lock_not_available) where it does not get that within two seconds.
 create or replace function fpm.ledger_archive(p_month date) returns text
@@ -17,15 +17,15 @@ declare
 	v_name text := 'fpm.' || to_char(v_month, '"ai_usage_tracking_"YYYY_MM');
 begin
 	if v_until > clock_timestamp()
-		or not exists (select from pg_inherits i where i.inhrelid = to_regclass(v_name) and i.inhparent = 'public.ai_usage_tracking'::regclass)
-		or exists (select from fpm.reservations r where r.created_at >= v_since and r.created_at < v_until) then
+		or not exists (select from pg_inherits i where i.inhrelid = to_regclass(v_name) and i.inhparent = 'fpm.ai_usage_ended'::regclass)
+		or exists (select from fpm.ai_usage_open r where r.created_at >= v_since and r.created_at < v_until) then
 		return null;
 	end if;
 	-- Counted before the lock is taken: nothing writes into a month that is over and has nothing open.
 	insert into fpm.archived_months (month, table_name, row_count, cost_cents)
 	select v_month, v_name, count(*), coalesce(trim_scale(sum(t.cost_cents)), 0)
-	from public.ai_usage_tracking t where t.created_at >= v_since and t.created_at < v_until;
-	execute format('alter table public.ai_usage_tracking detach partition %s', v_name);
+	from fpm.ai_usage_ended t where t.created_at >= v_since and t.created_at < v_until;
+	execute format('alter table fpm.ai_usage_ended detach partition %s', v_name);
 	return v_name;
 end
 $$;

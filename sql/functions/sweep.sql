@@ -5,8 +5,8 @@
 -- Parameters: p_worker     null; or the name of a worker that is known to be dead
 --             p_cache_max  the most bytes of answers that the cache may keep; null: no bound
 -- Returns:    one row: how many reservations expired, how many cache entries and how many idempotency keys went, and whether there is more of any
--- Calls:      fpm.create_partitions, fpm.expire, fpm.sweep_cache, fpm.bound_cache, fpm.sweep_idempotency
--- Tables:     writes fpm.reservations, fpm.refusals, fpm.idempotency_keys, and what those write
+-- Calls:      fpm.create_partitions, fpm.end_calls, fpm.sweep_cache, fpm.bound_cache, fpm.sweep_idempotency
+-- Tables:     writes fpm.ai_usage_open, fpm.refusals, fpm.idempotency_keys, and what those write
 --
 -- Call it in a transaction of its own. One general sweep is at work at a time, whichever machine's it is: another finds the lock taken and does nothing. Sweeps
 -- after dead workers run beside it. It waits for an advisory lock only as long as it holds none that others wait for, so it takes part in no deadlock.
@@ -15,9 +15,10 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
 	v_portion constant int := 1000;
-	v_row fpm.reservations;
+	v_row record;
 	v_key bigint;
 	v_held bigint[] := '{}';
+	v_ended fpm.settle_call[] := '{}';
 	v_seen int := 0;
 	v_refusals bigint;
 begin
@@ -35,8 +36,8 @@ begin
 	end if;
 	if p_worker is not null then
 		-- For those whose lock is taken just now: the next sweep ends them.
-		update fpm.reservations r set expires_at = clock_timestamp()
-		where r.id in (select f.id from fpm.reservations f where f.worker = p_worker and f.expires_at > clock_timestamp() for update skip locked);
+		update fpm.ai_usage_open r set expires_at = clock_timestamp()
+		where r.id in (select f.id from fpm.ai_usage_open f where f.worker = p_worker and f.expires_at > clock_timestamp() for update skip locked);
 		-- What it was answering, nobody will.
 		update fpm.idempotency_keys k set lease_until = clock_timestamp()
 		where (k.supplier_id, k.key_digest) in (select f.supplier_id, f.key_digest from fpm.idempotency_keys f
@@ -44,12 +45,13 @@ begin
 	end if;
 
 	for v_row in
-		select * from fpm.reservations r
-		where r.expires_at <= clock_timestamp() and (p_worker is null or r.worker = p_worker)
-		order by r.expires_at limit v_portion
+		select o.id, o.created_at, o.prompt_estimate, o.max_tokens, fpm.lock_key(o.supplier_id, o.feature_type) as lock_key
+		from fpm.ai_usage_open o
+		where o.expires_at <= clock_timestamp() and (p_worker is null or o.worker = p_worker)
+		order by o.expires_at limit v_portion
 	loop
 		v_seen := v_seen + 1;
-		v_key := fpm.lock_key(v_row.supplier_id, v_row.feature_type);
+		v_key := v_row.lock_key;
 		if not v_key = any (v_held) then
 			if cardinality(v_held) = 0 and p_worker is null then
 				perform pg_advisory_xact_lock(v_key);
@@ -58,8 +60,11 @@ begin
 			end if;
 			v_held := v_held || v_key;
 		end if;
-		expired := expired + fpm.expire(v_row.id);
+		-- Whether the provider did the work cannot be known: it is charged the stated estimate, and says so.
+		v_ended := v_ended || row(v_row.id, null, v_key, 'expired', v_row.prompt_estimate, 0, v_row.max_tokens, true,
+			(extract(epoch from clock_timestamp() - v_row.created_at) * 1000)::bigint, 'expired', null, 1)::fpm.settle_call;
 	end loop;
+	expired := cardinality(fpm.end_calls(v_ended));
 	more := v_seen = v_portion and expired > 0;
 
 	if p_worker is null then

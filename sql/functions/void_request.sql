@@ -3,7 +3,7 @@
 -- Parameters: p_request_id, p_supplier, p_feature  as admit was given them; its lock is waited for, so that an admission which still runs is seen
 -- Returns:    whether there was one. Never raises.
 -- Calls:      fpm.settle, fpm.lock_key, fpm.ticket
--- Tables:     reads fpm.reservations (the open calls: few), public.ai_usage_tracking
+-- Tables:     reads fpm.ai_usage_open (the open calls: few)
 create or replace function fpm.void_request(p_request_id text, p_supplier text, p_feature text)
 returns boolean
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
@@ -16,10 +16,9 @@ begin
 		return false;
 	end if;
 	perform pg_advisory_xact_lock(fpm.lock_key(p_supplier::uuid, p_feature));
-	select fpm.ticket(p_id => r.id, p_created_at => r.created_at, p_lock_key => fpm.lock_key(r.supplier_id, r.feature_type)) into v_ticket
-	from fpm.reservations r
-	join public.ai_usage_tracking t on t.id = r.id and t.created_at = r.created_at
-	where r.supplier_id = p_supplier::uuid and r.feature_type = p_feature and t.request_id = p_request_id;
+	select fpm.ticket(p_id => r.id, p_created_us => (extract(epoch from r.created_at) * 1000000)::bigint, p_lock_key => fpm.lock_key(r.supplier_id, r.feature_type)) into v_ticket
+	from fpm.ai_usage_open r
+	where r.supplier_id = p_supplier::uuid and r.feature_type = p_feature and r.request_id = p_request_id;
 	if found then
 		select s.done into v_done
 		from fpm.settle(p_ticket => v_ticket, p_state => 'void', p_prompt_tokens => 0, p_cached_tokens => 0, p_completion_tokens => 0, p_estimated => false,

@@ -20,13 +20,15 @@
 #include "port/db_queue.h"
 
 #define CONNECTIONS_MAX 32u
-#define NAME "prompt_fpm_set_1"          /* of a kept statement; another number where the statement's text changes */
+#define KEPT_MAX 4u                      /* statements that a connection keeps */
+#define NAME_SIZE 32u
+#define RANK_SIZE 16u                     /* a comma, a rank, the row's end */
 #define NO_SUCH_STATEMENT "26000"        /* PostgreSQL, appendix A */
 
 struct connection {
 	PGconn *pg; /* NULL when not connected */
-	const char *named; /* the set whose statement this connection keeps under NAME; NULL for none yet */
-	bool unnamed;      /* it keeps none, or lost it: behind PgBouncer each transaction may meet another server process */
+	const char *kept[KEPT_MAX]; /* the sets whose statements this connection keeps */
+	bool unnamed;               /* it keeps none, or lost one: behind PgBouncer each transaction may meet another server process */
 	struct db *db;
 	struct db_leader leader; /* its place in the queue */
 };
@@ -43,7 +45,7 @@ static void drop(struct connection *c)
 {
 	PQfinish(c->pg);
 	c->pg = NULL;
-	c->named = NULL;
+	memset(c->kept, 0, sizeof c->kept);
 	c->unnamed = false;
 }
 
@@ -189,34 +191,59 @@ static void copy_set(const PGresult *result, struct db_job *const *jobs, unsigne
 	}
 }
 
-/* The JSON array of a set's items; the caller frees it. */
+/* The array literal of a set's items, in order of their lock_key; the caller frees it. */
 static char *join_items(struct db_job *const *jobs, unsigned count)
 {
 	size_t size = 3;
+	unsigned rank = 1;
 	char *text, *end;
 
 	for (unsigned i = 0; i < count; i++)
-		size += strlen(jobs[i]->call->item) + 1;
+		size += strlen(jobs[i]->call->item) + RANK_SIZE;
 	text = end = malloc(size);
 	for (unsigned i = 0; i < count && text != NULL; i++) {
-		*end++ = i == 0 ? '[' : ',';
+		rank = i > 0 && jobs[i]->call->lock_key == jobs[i - 1]->call->lock_key ? rank + 1 : 1;
+		*end++ = i == 0 ? '{' : ',';
 		end = stpcpy(end, jobs[i]->call->item);
+		end += sprintf(end, "%u)\"", rank);
 	}
 	if (text != NULL)
-		stpcpy(end, "]");
+		stpcpy(end, "}");
 	return text;
+}
+
+/* The name that a statement is kept under tells its text: two versions of this program behind one PgBouncer must not meet. FNV-1a, 64 bits. */
+static void name_of(const char *sql, char name[NAME_SIZE])
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (; *sql != '\0'; sql++)
+		hash = (hash ^ (unsigned char)*sql) * UINT64_C(0x100000001b3);
+	snprintf(name, NAME_SIZE, "prompt_fpm_%016llx", (unsigned long long)hash);
+}
+
+static bool keeps(const struct connection *c, const char *sql)
+{
+	for (unsigned i = 0; i < KEPT_MAX && !c->unnamed; i++)
+		if (c->kept[i] == sql)
+			return true;
+	return false;
 }
 
 /* Sends a set, by the name that its statement is kept under, or as text. */
 static enum rc send_set(PGconn *pg, struct db_job *const *jobs, unsigned count, bool named)
 {
-	char *items = join_items(jobs, count);
+	const char *sql = jobs[0]->call->sql;
+	char *items = join_items(jobs, count), name[NAME_SIZE];
 	const char *params[] = {items};
-	int sent = items == NULL ? 0
-		   : named       ? PQsendQueryPrepared(pg, NAME, 1, params, NULL, NULL, 0)
-				 : PQsendQueryParams(pg, jobs[0]->call->sql, 1, NULL, params, NULL, NULL, 0);
-	enum rc rc = items == NULL ? RC_NOMEM : sent == 1 && PQpipelineSync(pg) == 1 ? RC_OK : RC_UNAVAILABLE;
+	enum rc rc = RC_NOMEM;
+	int sent;
 
+	name_of(sql, name);
+	if (items != NULL) {
+		sent = named ? PQsendQueryPrepared(pg, name, 1, params, NULL, NULL, 0) : PQsendQueryParams(pg, sql, 1, NULL, params, NULL, NULL, 0);
+		rc = sent == 1 && PQpipelineSync(pg) == 1 ? RC_OK : RC_UNAVAILABLE;
+	}
 	free(items);
 	return rc;
 }
@@ -290,11 +317,14 @@ static enum rc take_sync(PGconn *pg, int64_t deadline_us)
 }
 
 /* Has the connection keep a set's statement: parsing and planning it each time is a fifth of a small set's cost. Where it does not work, texts do. */
-static enum rc keep_statement(struct connection *c, const char *sql, int64_t deadline_us)
+static enum rc keep_statement(struct connection *c, const char **slot, const char *sql, int64_t deadline_us)
 {
 	PGresult *result = NULL, *mark = NULL;
-	enum rc rc = PQsendPrepare(c->pg, NAME, sql, 1, NULL) == 1 && PQpipelineSync(c->pg) == 1 ? RC_OK : RC_UNAVAILABLE;
+	char name[NAME_SIZE];
+	enum rc rc;
 
+	name_of(sql, name);
+	rc = PQsendPrepare(c->pg, name, sql, 1, NULL) == 1 && PQpipelineSync(c->pg) == 1 ? RC_OK : RC_UNAVAILABLE;
 	if (rc == RC_OK)
 		rc = next_result(c->pg, deadline_us, &result);
 	c->unnamed = PQresultStatus(result) != PGRES_COMMAND_OK;
@@ -305,15 +335,18 @@ static enum rc keep_statement(struct connection *c, const char *sql, int64_t dea
 	if (rc == RC_OK)
 		rc = take_sync(c->pg, deadline_us);
 	if (rc == RC_OK && !c->unnamed)
-		c->named = sql;
+		*slot = sql;
 	return rc;
 }
 
-static enum rc ensure_named(struct connection *c, const struct db_call *call, int64_t deadline_us)
+static enum rc ensure_kept(struct connection *c, const struct db_call *call, int64_t deadline_us)
 {
-	if (call->item == NULL || c->named != NULL || c->unnamed)
+	if (call->item == NULL || c->unnamed || keeps(c, call->sql))
 		return RC_OK;
-	return keep_statement(c, call->sql, deadline_us);
+	for (unsigned i = 0; i < KEPT_MAX; i++)
+		if (c->kept[i] == NULL)
+			return keep_statement(c, &c->kept[i], call->sql, deadline_us);
+	return RC_OK;
 }
 
 /* Runs the jobs as one transaction. RC_OK: committed, each job has its own result. RC_INVALID: rolled back. Else the connection is of no more use. */
@@ -321,8 +354,8 @@ static enum rc run_once(struct connection *c, struct db_job *const *jobs, unsign
 {
 	int64_t deadline_us = clock_us() + c->db->settings.statement_timeout_ms * (int64_t)1000;
 	bool set = jobs[0]->call->item != NULL, failed = false;
-	enum rc rc = ensure_named(c, jobs[0]->call, deadline_us);
-	bool named = set && !c->unnamed && c->named == jobs[0]->call->sql;
+	enum rc rc = ensure_kept(c, jobs[0]->call, deadline_us);
+	bool named = set && keeps(c, jobs[0]->call->sql);
 
 	if (rc == RC_OK)
 		rc = set ? send_set(c->pg, jobs, count, named) : send_batch(c->pg, jobs, count);

@@ -32,13 +32,14 @@ struct db_settings {
 enum rc db_new(const struct db_settings *settings, struct db **out) MUST_CHECK;
 void db_free(struct db *db);
 
-/* One SELECT. Alone, with text parameters (NULL for SQL null) for $1, $2, …; or as an item of a set: then `sql` takes one parameter, a JSON array
+/* One SELECT. Alone, with text parameters (NULL for SQL null) for $1, $2, …; or as an item of a set: then `sql` takes one parameter, an array
  * of the items of all calls that share it, and returns as its first column the number of the item (from 1) that a row answers. */
 struct db_call {
 	const char *sql; /* static storage: calls of a set share the pointer */
 	const char *const *params;
 	unsigned param_count; /* at most 40 */
-	const char *item;     /* JSON text; NULL for a call alone */
+	const char *item;     /* NULL for a call alone; else a row literal as it stands in an array literal, without its last field and its end: `"(7,f,`. The last
+	                       * field is filled in: the item's rank among those of its set with the same lock_key, from 1 */
 	bool commits;         /* whether it writes: combined into a shared transaction; else alone */
 	int64_t lock_key;     /* what it locks first, for the order within a transaction; 0 for nothing */
 };

@@ -43,17 +43,44 @@ static void enqueue(struct db_queue *queue, struct db_job *job)
 	queue->waiting++;
 }
 
-/* Whether one more leader would be of use beside those at work. */
-static bool worth_another(const struct db_queue *queue)
+/* Reads do not wait in a transaction behind locks; calls of one set go together, and with nothing else. */
+static bool same_kind(const struct db_call *a, const struct db_call *b)
 {
-	return queue->leading == 0 || queue->waiting >= queue->batch;
+	return a->commits == b->commits && (a->item != NULL) == (b->item != NULL) && (a->item == NULL || a->sql == b->sql);
+}
+
+/* Whether one more leader would be of use beside those at work. */
+static bool worth_another(const struct db_queue *queue, const struct db_call *call)
+{
+	if (queue->waiting >= queue->batch)
+		return true;
+	for (const struct db_leader *leader = queue->working; leader != NULL; leader = leader->next_working)
+		if (same_kind(leader->kind, call))
+			return false;
+	return true;
+}
+
+static void begin_work(struct db_queue *queue, struct db_leader *leader, const struct db_call *kind)
+{
+	leader->kind = kind;
+	leader->next_working = queue->working;
+	queue->working = leader;
+}
+
+static void end_work(struct db_queue *queue, const struct db_leader *leader)
+{
+	struct db_leader **link = &queue->working;
+
+	while (*link != leader)
+		link = &(*link)->next_working;
+	*link = leader->next_working;
 }
 
 /* Gives a leader's place to the first waiting thread that has none, or lays it aside. */
 static void hand_over(struct db_queue *queue, struct db_leader *leader)
 {
-	for (struct db_job *job = queue->first; job != NULL && worth_another(queue); job = job->next) {
-		if (job->lead == NULL) {
+	for (struct db_job *job = queue->first; job != NULL; job = job->next) {
+		if (job->lead == NULL && worth_another(queue, job->call)) {
 			job->lead = leader;
 			pthread_cond_signal(&job->wake);
 			return;
@@ -63,19 +90,11 @@ static void hand_over(struct db_queue *queue, struct db_leader *leader)
 	queue->idle = leader;
 }
 
-/* Reads do not wait in a transaction behind locks; calls of one set go together, and with nothing else. */
-static bool same_kind(const struct db_call *a, const struct db_call *b)
-{
-	return a->commits == b->commits && (a->item != NULL) == (b->item != NULL) && (a->item == NULL || a->sql == b->sql);
-}
-
-/* Takes waiting jobs of the first one's kind off the queue, in order of what they lock. A taken job that
- * had been handed a place gives it back. */
-static unsigned take_batch(struct db_queue *queue, struct db_job *jobs[DB_BATCH_MAX])
+/* Takes waiting jobs of a kind off the queue, in order of what they lock. A taken job that had been handed a place gives it back. */
+static unsigned take_batch(struct db_queue *queue, const struct db_call *kind, struct db_job *jobs[DB_BATCH_MAX])
 {
 	struct db_leader *spare[DB_BATCH_MAX];
 	struct db_job **link = &queue->first, *kept = NULL;
-	const struct db_call *kind = queue->first->call;
 	unsigned count = 0, spares = 0;
 
 	while (*link != NULL) {
@@ -101,18 +120,18 @@ static unsigned take_batch(struct db_queue *queue, struct db_job *jobs[DB_BATCH_
 	return count;
 }
 
-/* Called, and returns, with the lock held: runs a batch, then hands the place on. The queue is not empty. */
-static void lead(struct db_queue *queue, struct db_leader *leader)
+/* Called, and returns, with the lock held: runs a batch of a waiting job's kind, then hands the place on. */
+static void lead(struct db_queue *queue, struct db_leader *leader, const struct db_job *job)
 {
 	struct db_job *jobs[DB_BATCH_MAX];
 	unsigned count;
 
-	queue->leading++;
-	count = take_batch(queue, jobs);
+	begin_work(queue, leader, job->call);
+	count = take_batch(queue, job->call, jobs);
 	pthread_mutex_unlock(&queue->lock);
 	leader->run(leader->user, jobs, count);
 	pthread_mutex_lock(&queue->lock);
-	queue->leading--;
+	end_work(queue, leader);
 	for (unsigned i = 0; i < count; i++) {
 		jobs[i]->done = true;
 		pthread_cond_signal(&jobs[i]->wake);
@@ -147,14 +166,14 @@ void db_queue_run(struct db_queue *queue, struct db_job *job)
 	pthread_cond_init(&job->wake, &queue->monotonic);
 	pthread_mutex_lock(&queue->lock);
 	enqueue(queue, job);
-	if (worth_another(queue) || !job->call->commits)
+	if (worth_another(queue, job->call) || !job->call->commits)
 		job->lead = take_idle(queue);
 	while (!job->done) {
 		struct db_leader *leader = job->lead;
 
 		job->lead = NULL;
 		if (leader != NULL)
-			lead(queue, leader);
+			lead(queue, leader, job);
 		else
 			wait_turn(queue, job);
 	}

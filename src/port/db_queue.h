@@ -1,9 +1,9 @@
 /*
  * db_queue.h - who runs whose call on which connection: calls that wait are gathered into batches, without a dispatcher.
  *
- * A thread that calls and finds no other at work leads: it takes a connection and runs every call that waits, its own among them. The others wait; a leader that is
- * done hands its connection to the first of them. A second connection is taken only when a whole batch waits, or when the first has been at work for
- * DB_PATIENCE_MS: fewer and larger transactions cost less, and a lone call never waits for a batch to fill.
+ * A thread that calls and finds no other at work on calls of its kind leads: it takes a connection and runs every call of that kind that waits, its own among them. The
+ * others wait; a leader that is done hands its connection to the first of them. A second connection for a kind is taken only when a whole batch waits, or when the first
+ * has been at work for DB_PATIENCE_MS: fewer and larger transactions cost less, and a lone call never waits for a batch to fill.
  */
 #ifndef PORT_DB_QUEUE_H
 #define PORT_DB_QUEUE_H
@@ -34,6 +34,8 @@ struct db_leader {
 	void (*run)(void *user, struct db_job **jobs, unsigned count); /* sets each job's rc; called without the lock */
 	void *user;
 	struct db_leader *next_idle;
+	struct db_leader *next_working;
+	const struct db_call *kind; /* at work on: calls like this one */
 };
 
 struct db_queue {
@@ -41,7 +43,7 @@ struct db_queue {
 	pthread_condattr_t monotonic;
 	unsigned batch;
 	struct db_leader *idle;
-	unsigned leading;            /* leaders at work */
+	struct db_leader *working;   /* leaders at work */
 	struct db_job *first, *last; /* waiting to be taken into a batch */
 	unsigned waiting;
 };

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "provider/usage.h"
+#include "request/answers.h"
 #include "request/ledger.h"
 #include "request/refusal.h"
 #include "request/request.h"
@@ -20,6 +21,10 @@
 #define MESSAGE_FRAME_TOKENS 16
 
 #define CALL_MAX 16384u
+
+/* Between two questions whether an answer is there that another process makes; one that is made in this process is told at once. */
+#define WAIT_LEAST_MS 10
+#define WAIT_MOST_MS 250
 
 static const char *scope_name(enum cache_scope scope)
 {
@@ -77,46 +82,35 @@ static size_t prompt_bytes(const struct request *rq)
 	return rq->messages.bytes + 2 * schema.len;
 }
 
-static void add_limits(struct request *rq, struct buf *call)
+/* The fields of fpm.admit_call, in its order. */
+static void compose(struct request *rq, struct buf *call, const char *waited_for)
 {
 	const struct endpoint *endpoint = rq->endpoint;
-
-	ledger_int(call, "rate_count", endpoint->rate.count);
-	ledger_int(call, "rate_period_s", endpoint->rate.period_s);
-	ledger_int(call, "rate_burst", endpoint->rate.burst);
-	ledger_int(call, "prompt_tokens_max", (int64_t)prompt_bytes(rq) + MESSAGE_FRAME_TOKENS * (int64_t)(rq->messages.count + 1));
-	ledger_int(call, "prompt_tokens_estimate", rq->admission.prompt_estimate);
-	ledger_int(call, "max_tokens", rq->max_tokens);
-	ledger_int(call, "timeout_ms", (rq->deadline_us - clock_us()) / 1000);
-	ledger_int(call, "grace_ms", service_grace_ms(rq->service));
-}
-
-static void add_cache(struct request *rq, struct buf *call, const char *digest)
-{
-	if (rq->endpoint->cache.scope == CACHE_OFF)
-		return;
-	ledger_text(call, "content_hash", digest);
-	ledger_text(call, "cache_scope", scope_name(rq->endpoint->cache.scope));
-	ledger_int(call, "cache_ttl_s", rq->endpoint->cache.ttl_s);
-}
-
-static void compose(struct request *rq, struct buf *call, const char *digest)
-{
 	const char *provider = rq->access->provider->name;
+	bool cached = rq->admission.digest[0] != '\0';
 
 	rq->admission.prompt_estimate = usage_estimate(rq->messages.bytes);
-	ledger_begin(call, "admit");
-	ledger_text(call, "key_hash", rq->key_hash);
-	ledger_text(call, "request_id", rq->id);
-	ledger_text(call, "feature", rq->endpoint->feature);
-	ledger_text(call, "endpoint", rq->endpoint->name);
-	ledger_text(call, "provider", str_eq(provider, "sample") ? "local" : provider);
-	ledger_text(call, "model", rq->model);
-	ledger_text(call, "worker", rq->service->worker);
-	ledger_bool(call, "stream", rq->mode != ANSWER_JSON);
-	add_limits(rq, call);
-	add_cache(rq, call, digest);
-	ledger_end(call);
+	ledger_begin(call);
+	ledger_text(call, rq->key_hash);
+	ledger_text(call, rq->id);
+	ledger_text(call, endpoint->feature);
+	ledger_text(call, endpoint->name);
+	ledger_text(call, str_eq(provider, "sample") ? "local" : provider);
+	ledger_text(call, rq->model);
+	ledger_int(call, endpoint->rate.count);
+	ledger_int(call, endpoint->rate.period_s);
+	ledger_int(call, endpoint->rate.burst);
+	ledger_int(call, (int64_t)prompt_bytes(rq) + MESSAGE_FRAME_TOKENS * (int64_t)(rq->messages.count + 1));
+	ledger_int(call, rq->admission.prompt_estimate);
+	ledger_int(call, rq->max_tokens);
+	ledger_text(call, cached ? rq->admission.digest : NULL);
+	ledger_text(call, cached ? scope_name(endpoint->cache.scope) : NULL);
+	ledger_int(call, endpoint->cache.ttl_s);
+	ledger_int(call, (rq->deadline_us - clock_us()) / 1000);
+	ledger_int(call, service_grace_ms(rq->service));
+	ledger_text(call, rq->service->worker);
+	ledger_bool(call, rq->mode != ANSWER_JSON);
+	ledger_text(call, waited_for);
 }
 
 /* Where the call's fate is unknown, a reservation may stand that nothing will be sent for: it is made void as soon as the database answers. */
@@ -146,7 +140,9 @@ static enum rc take_verdict(struct request *rq, const struct db_row *row)
 	admission->rate_reset = row->values[LEDGER_RATE_RESET];
 	if (!str_eq(row->values[LEDGER_VERDICT], "admitted") && !str_eq(row->values[LEDGER_VERDICT], "cached"))
 		return refused(rq, row);
-	admission->ticket = row->values[LEDGER_TICKET];
+	admission->ticket = arena_printf(rq->arena, "%s.%s.%s", row->values[LEDGER_ID], row->values[LEDGER_CREATED_US], row->values[LEDGER_LOCK_KEY]);
+	if (admission->ticket == NULL)
+		return database_failed(rq, RC_UNAVAILABLE);
 	admission->cached = str_eq(row->values[LEDGER_VERDICT], "cached");
 	admission->model = row->values[LEDGER_MODEL];
 	admission->price_input = row->values[LEDGER_PRICE_INPUT];
@@ -157,21 +153,64 @@ static enum rc take_verdict(struct request *rq, const struct db_row *row)
 	return rq->text.rc == RC_OK ? RC_OK : request_fail(rq, PROBLEM_INTERNAL, "the cached answer does not fit");
 }
 
+/* Asks once. RC_OK with the row of a verdict. */
+static enum rc ask(struct request *rq, const char *waited_for, struct db_row *row)
+{
+	struct buf call;
+	enum rc rc;
+
+	buf_init(&call, rq->arena, CALL_MAX);
+	compose(rq, &call, waited_for);
+	rc = ledger_run(rq->service->db, rq->arena, LEDGER_ADMIT, &call, ticket_lock_key(rq->supplier, rq->endpoint->feature), row);
+	return rc != RC_OK || row->values[LEDGER_VERDICT] == NULL ? database_failed(rq, rc) : RC_OK;
+}
+
+/* Waits for the answer that another request makes, a little longer each time. Whether it is worth asking again. */
+static enum rc wait_for_answer(struct request *rq, int *ms)
+{
+	int left_ms = clock_left_ms(rq->deadline_us, WAIT_MOST_MS);
+
+	if (rq->mode != ANSWER_JSON && fcgi_gone(rq->fcgi)) {
+		rq->caller_gone = true;
+		return RC_GONE;
+	}
+	if (left_ms <= 0)
+		return request_fail(rq, PROBLEM_UPSTREAM_TIMEOUT, "the same answer was being made for another request, and did not come");
+	answers_wait(rq->service->answers, rq->admission.digest, *ms < left_ms ? *ms : left_ms);
+	*ms = *ms * 2 < WAIT_MOST_MS ? *ms * 2 : WAIT_MOST_MS;
+	return RC_OK;
+}
+
+/* A set's call may have to be asked for again: behind a larger one that did not fit (`again`), or because another request is making the same answer. Who has waited in vain
+ * for one maker, whose call failed, waits for no other. */
+static enum rc ask_until_decided(struct request *rq, struct db_row *row)
+{
+	const char *waited_for = NULL;
+	int ms = WAIT_LEAST_MS;
+
+	for (;;) {
+		enum rc rc = ask(rq, waited_for, row);
+		const char *verdict = rc == RC_OK ? row->values[LEDGER_VERDICT] : NULL;
+
+		if (rc != RC_OK || (!str_eq(verdict, "in_flight") && !str_eq(verdict, "again")))
+			return rc;
+		if (waited_for == NULL)
+			waited_for = row->values[LEDGER_MAKER];
+		rc = wait_for_answer(rq, &ms);
+		if (rc != RC_OK)
+			return rc;
+	}
+}
+
 enum rc step_admit(struct request *rq)
 {
-	char digest[TOKEN_DIGEST_SIZE];
 	struct db_row row;
-	struct buf call;
 	enum rc rc = choose_model(rq);
 
 	if (rc != RC_OK)
 		return rc;
-	if (content_hash(rq, digest) != RC_OK)
+	if (rq->endpoint->cache.scope != CACHE_OFF && content_hash(rq, rq->admission.digest) != RC_OK)
 		return request_fail(rq, PROBLEM_INTERNAL, "out of memory");
-	buf_init(&call, rq->arena, CALL_MAX);
-	compose(rq, &call, digest);
-	rc = ledger_run(rq->service->db, rq->arena, &call, ticket_lock_key(rq->supplier, rq->endpoint->feature), &row);
-	if (rc != RC_OK || row.values[LEDGER_VERDICT] == NULL)
-		return database_failed(rq, rc);
-	return take_verdict(rq, &row);
+	rc = ask_until_decided(rq, &row);
+	return rc == RC_OK ? take_verdict(rq, &row) : rc;
 }

@@ -1,45 +1,66 @@
 /*
- * ledger.c - building calls of fpm.run.
+ * ledger.c - building calls of fpm.admit_calls and fpm.settle_calls.
+ *
+ * A call is a row literal inside an array literal (PostgreSQL, "Composite Value Input"): it costs the server a third of what JSON does. What is quoted in the row is
+ * quoted once more in the array.
  */
 #include "request/ledger.h"
 
 #include <string.h>
 
-static const char sql[] = "select n, verdict, ticket, retry_after_s, rate_limit, rate_remaining, rate_reset_s, model, price_input, price_cached, price_output,"
-			  " answer, done, state from fpm.run($1)";
+static const struct {
+	const char *sql;
+	unsigned columns;
+} sets[] = {
+	[LEDGER_ADMIT] = {"select n, verdict, id, created_us, lock_key, retry_after_s, rate_limit, rate_remaining, rate_reset_s, model, price_input, price_cached,"
+			  " price_output, answer, maker from fpm.admit_calls($1)",
+			  LEDGER_ADMISSION_COLUMNS},
+	[LEDGER_SETTLE] = {"select n, done, state from fpm.settle_calls($1)", LEDGER_SETTLEMENT_COLUMNS},
+};
 
-void ledger_begin(struct buf *call, const char *kind)
+void ledger_begin(struct buf *call)
 {
-	buf_printf(call, "{\"kind\":\"%s\"", kind);
+	buf_puts(call, "\"(");
 }
 
-void ledger_text(struct buf *call, const char *name, const char *value)
+void ledger_text(struct buf *call, const char *value)
 {
-	if (value == NULL)
+	if (value == NULL) {
+		buf_putc(call, ',');
 		return;
-	buf_printf(call, ",\"%s\":", name);
-	buf_json_string(call, value, strlen(value));
+	}
+	buf_puts(call, "\\\"");
+	for (size_t plain; *value != '\0'; value += plain) {
+		plain = strcspn(value, "\"\\");
+		buf_add(call, value, plain);
+		if (value[plain] == '\0')
+			break;
+		buf_puts(call, value[plain++] == '"' ? "\\\\\\\"" : "\\\\\\\\");
+	}
+	buf_puts(call, "\\\",");
 }
 
-void ledger_int(struct buf *call, const char *name, int64_t value)
+void ledger_int(struct buf *call, int64_t value)
 {
-	buf_printf(call, ",\"%s\":%lld", name, (long long)value);
+	buf_printf(call, "%lld,", (long long)value);
 }
 
-void ledger_bool(struct buf *call, const char *name, bool value)
+void ledger_bool(struct buf *call, bool value)
 {
-	buf_printf(call, ",\"%s\":%s", name, value ? "true" : "false");
+	buf_puts(call, value ? "t," : "f,");
 }
 
-void ledger_end(struct buf *call)
+void ledger_ticket(struct buf *call, const char *ticket)
 {
-	buf_putc(call, '}');
+	for (; *ticket != '\0'; ticket++)
+		buf_putc(call, *ticket == '.' ? ',' : *ticket);
+	buf_putc(call, ',');
 }
 
-enum rc ledger_run(struct db *db, struct arena *arena, const struct buf *call, int64_t lock_key, struct db_row *row)
+enum rc ledger_run(struct db *db, struct arena *arena, enum ledger_set set, const struct buf *call, int64_t lock_key, struct db_row *row)
 {
-	const struct db_call set = {.sql = sql, .item = buf_text(call), .commits = true, .lock_key = lock_key};
-	enum rc rc = call->rc != RC_OK ? call->rc : db_call(db, arena, &set, row);
+	const struct db_call item = {.sql = sets[set].sql, .item = buf_text(call), .commits = true, .lock_key = lock_key};
+	enum rc rc = call->rc != RC_OK ? call->rc : db_call(db, arena, &item, row);
 
-	return rc == RC_OK && row->count < LEDGER_COLUMNS ? RC_INVALID : rc;
+	return rc == RC_OK && row->count < sets[set].columns ? RC_INVALID : rc;
 }

@@ -29,6 +29,7 @@ struct admission {
 	const char *price_input, *price_cached, *price_output; /* USD a token, exact decimals */
 	const char *rate_limit, *rate_remaining, *rate_reset;  /* NULL where the endpoint has no rate */
 	int64_t prompt_estimate; /* tokens, by the stated estimate */
+	char digest[TOKEN_DIGEST_SIZE]; /* of all that shapes the answer; "" where it is not to be cached */
 };
 
 struct request {

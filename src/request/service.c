@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "request/answers.h"
 #include "request/caller.h"
 #include "request/refusal.h"
 #include "request/settlement.h"
@@ -158,6 +159,8 @@ enum rc service_new(const struct settings *settings, const char *worker, struct 
 	if (rc == RC_OK)
 		rc = refusals_new(&service->refusals);
 	if (rc == RC_OK)
+		rc = answers_new(&service->answers);
+	if (rc == RC_OK)
 		rc = make_database(service);
 	if (rc == RC_OK)
 		rc = make_http(service);
@@ -192,6 +195,7 @@ void service_free(struct service *service)
 	if (service->http != NULL)
 		http_pool_free(service->http);
 	db_free(service->db);
+	answers_free(service->answers);
 	refusals_free(service->refusals);
 	settle_queue_free(service->settles);
 	callers_free(service->callers);
@@ -200,7 +204,9 @@ void service_free(struct service *service)
 
 void service_tick(struct service *service)
 {
-	if (settle_queue_run(service->settles, service->db) == RC_OK)
+	enum rc rc = settle_queue_run(service->settles, service->db);
+
+	if (rc == RC_OK || rc == RC_DENIED)
 		(void)refusals_write(service->refusals, service->db);
 }
 

@@ -17,6 +17,7 @@
 struct settle_queue;
 struct refusals;
 struct callers;
+struct answers;
 
 struct service {
 	const struct settings *settings;
@@ -28,6 +29,7 @@ struct service {
 	struct callers *callers;      /* whose keys were seen of late */
 	struct settle_queue *settles; /* settlements that the database could not take yet */
 	struct refusals *refusals;    /* refusals counted, not yet written */
+	struct answers *answers;      /* who waits for an answer that another request makes */
 
 	/* For the status page. */
 	atomic_long requests, streams, active, cache_hits, refused, failed, aborted;

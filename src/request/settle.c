@@ -2,10 +2,12 @@
  * settle.c - how a request ended, in the ledger's words, and what it is charged.
  */
 #include <stdatomic.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/str.h"
 #include "provider/usage.h"
+#include "request/answers.h"
 #include "request/request.h"
 #include "request/settlement.h"
 #include "request/ticket.h"
@@ -34,10 +36,12 @@ static const char *ledger_state(const struct request *rq)
 	return rq->problem == NULL ? "settled" : "failed";
 }
 
-/* Only a whole answer that may be shared is kept: one that was cut at its ceiling is worth no second look. */
+/* Only a whole answer that may be shared is kept: one that was cut at its ceiling is worth no second look. Nor one that a database's text cannot hold. */
 static const char *content_to_cache(const struct request *rq, const char *state)
 {
 	if (rq->endpoint->cache.scope == CACHE_OFF || !str_eq(state, "settled") || rq->result.stop != STOP_END || rq->text.len == 0)
+		return NULL;
+	if (strlen(buf_text(&rq->text)) != rq->text.len || !str_utf8_valid(rq->text.data, rq->text.len))
 		return NULL;
 	return buf_text(&rq->text);
 }
@@ -84,4 +88,6 @@ void settle_reservation(struct request *rq)
 	count(rq, settlement.state);
 	if (settlement_book(rq->service->db, rq->arena, &settlement) != RC_OK)
 		settlement_later(rq->service->settles, &settlement);
+	if (rq->admission.digest[0] != '\0')
+		answers_ended(rq->service->answers, rq->admission.digest);
 }

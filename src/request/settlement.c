@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/str.h"
 #include "port/token.h"
 #include "request/ledger.h"
 #include "request/ticket.h"
@@ -61,18 +62,19 @@ enum rc settlement_book(struct db *db, struct arena *arena, const struct settlem
 	enum rc rc;
 
 	buf_init(&call, arena, CALL_MAX);
-	ledger_begin(&call, "settle");
-	ledger_text(&call, "ticket", s->ticket);
-	ledger_text(&call, "state", s->state);
-	ledger_int(&call, "prompt_tokens", s->prompt);
-	ledger_int(&call, "cached_tokens", s->cached);
-	ledger_int(&call, "completion_tokens", s->completion);
-	ledger_bool(&call, "estimated", s->estimated);
-	ledger_int(&call, "duration_ms", s->duration_ms);
-	ledger_text(&call, "error", s->error);
-	ledger_text(&call, "content", s->content);
-	ledger_end(&call);
-	rc = ledger_run(db, arena, &call, s->lock_key, &row);
+	ledger_begin(&call);
+	ledger_ticket(&call, s->ticket);
+	ledger_text(&call, s->state);
+	ledger_int(&call, s->prompt);
+	ledger_int(&call, s->cached);
+	ledger_int(&call, s->completion);
+	ledger_bool(&call, s->estimated);
+	ledger_int(&call, s->duration_ms);
+	ledger_text(&call, s->error);
+	ledger_text(&call, s->content);
+	rc = ledger_run(db, arena, LEDGER_SETTLE, &call, s->lock_key, &row);
+	if (rc == RC_OK && str_eq(row.values[LEDGER_STATE], "reserved"))
+		return RC_DENIED; /* its supplier's row is locked, by one who deletes it perhaps */
 	if (rc == RC_OK && (row.values[LEDGER_DONE] == NULL || row.values[LEDGER_DONE][0] != 't'))
 		log_msg(LOG_WARN_, "settle", "ticket %s was already %s", s->ticket, row.values[LEDGER_STATE] == NULL ? "unknown" : row.values[LEDGER_STATE]);
 	return rc;
@@ -186,7 +188,7 @@ static struct waiting *peek(struct settle_queue *queue)
 	return w;
 }
 
-static void drop_first(struct settle_queue *queue)
+static struct waiting *take_first(struct settle_queue *queue)
 {
 	struct waiting *w;
 
@@ -197,24 +199,35 @@ static void drop_first(struct settle_queue *queue)
 		queue->end = &queue->first;
 	queue->count--;
 	pthread_mutex_unlock(&queue->lock);
-	free(w);
+	w->next = NULL;
+	return w;
 }
 
-/* Only one thread (housekeeping) takes from the front. A call that the server refuses as wrong would be refused for ever: it is dropped, loudly. */
+/* Only one thread (housekeeping) takes from the front. A call that the server refuses as wrong would be refused for ever: it is dropped, loudly. One whose supplier is
+ * locked goes to the end, and each is tried once. */
 enum rc settle_queue_run(struct settle_queue *queue, struct db *db)
 {
-	for (struct waiting *w = peek(queue); w != NULL; w = peek(queue)) {
+	enum rc worst = RC_OK;
+
+	for (unsigned left = settle_queue_length(queue); left > 0; left--) {
+		struct waiting *w = peek(queue);
 		struct arena *arena = arena_new(1u << 20);
 		enum rc rc = arena == NULL ? RC_NOMEM : book_waiting(db, arena, w);
 
 		arena_free(arena);
 		if (rc == RC_INVALID)
 			log_msg(LOG_ERROR_, "settle", "the database refused to settle %s: left to the sweep", w->ticket[0] ? w->ticket : w->request_id);
-		else if (rc != RC_OK && rc != RC_DONE)
+		else if (rc != RC_OK && rc != RC_DONE && rc != RC_DENIED)
 			return rc;
-		drop_first(queue);
+		w = take_first(queue);
+		if (rc != RC_DENIED) {
+			free(w);
+			continue;
+		}
+		worst = rc;
+		append(queue, w);
 	}
-	return RC_OK;
+	return worst;
 }
 
 unsigned settle_queue_length(struct settle_queue *queue)

@@ -30,7 +30,7 @@ struct settlement {
 enum rc settle_queue_new(struct settle_queue **out) MUST_CHECK;
 void settle_queue_free(struct settle_queue *queue);
 
-/* Books it now. RC_OK once it is durable (also where it had been booked before); else as db_call. */
+/* Books it now. RC_OK once it is durable (also where it had been booked before); RC_DENIED while somebody holds its supplier's row; else as db_call. */
 enum rc settlement_book(struct db *db, struct arena *arena, const struct settlement *settlement) MUST_CHECK;
 
 /* Books it later; everything is copied, the content to cache is dropped. Logged where it cannot even be kept. */
@@ -43,7 +43,7 @@ void settlement_void_later(struct settle_queue *queue, const char *request_id, c
 void settlement_release(struct settle_queue *queue, struct db *db, struct arena *arena, const char *supplier, const char *digest, const char *request_id);
 void settlement_release_later(struct settle_queue *queue, const char *supplier, const char *digest, const char *request_id);
 
-/* Tries what waits, until the first failure. RC_OK when nothing waits any more. */
+/* Tries what waits, each once, until the database fails. RC_OK when all was booked; RC_DENIED where some of it must wait on. */
 enum rc settle_queue_run(struct settle_queue *queue, struct db *db);
 
 /* How many wait. */

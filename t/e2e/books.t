@@ -111,7 +111,7 @@ subtest 'usage and invoice' => sub {
 	is ctl('invoice', '--month', $month, '--format', 'xml'), 2, 'no form';
 	like $err, qr/^promptctl: --format must be json, csv or text\nusage: /, 'is said';
 	is ctl('invoice', '--month', $month, '--supplier', 'x'), 2, 'no supplier';
-	$h->value("select done from fpm.settle((select fpm.ticket(r.id, r.created_at, fpm.lock_key(r.supplier_id, r.feature_type)) from fpm.reservations r where r.id = ?),
+	$h->value("select done from fpm.settle((select fpm.ticket(r.id, (extract(epoch from r.created_at) * 1000000)::bigint, fpm.lock_key(r.supplier_id, r.feature_type)) from fpm.ai_usage_open r where r.id = ?),
 		'void', 0, 0, 0, false, 0, null, null)", $open);
 };
 
@@ -196,8 +196,7 @@ subtest 'audit' => sub {
 			['estimated', 'estimated'], ['overruns', 'overruns'], ['prompt tokens', 'prompt_tokens'], ['cached tokens', 'cached_tokens'],
 			['completion tokens', 'completion_tokens'], ['tokens', 'tokens'], ['cost', 'cost_cents'], ['tokens saved', 'tokens_saved'], ['cents saved', 'saved_cents']),
 		['daily sum: requests', "delete from fpm.usage_daily where feature_type = 'chatbot'"],
-		['reservation', 'delete from fpm.reservations'],
-		['reservation: past its time', "update fpm.reservations set expires_at = now() - interval '11 minutes'"],
+		['reservation: past its time', "update fpm.ai_usage_open set expires_at = now() - interval '11 minutes'"],
 		['archived month: rows', 'update fpm.archived_months set row_count = row_count + 1', '2025-02-10'],
 		['archived month: cost', 'update fpm.archived_months set cost_cents = cost_cents + 1', '2025-02-10'],
 		['idempotency key: answer without its row', $key =~ s/\?/'1 day'/r],

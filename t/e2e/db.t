@@ -8,17 +8,18 @@ my $build = $ENV{PROMPT_FPM_BUILD} // '.';
 my $pg = Cluster->new->start;
 
 $pg->psql(<<'SQL');
-create table live_notes (n int, xid text);
+create table live_notes (n int, xid text, lock int, rank int);
+create type live_item as (item int, lock int, rank int);
 create function live_note(n int) returns int language sql as
-	'select pg_advisory_xact_lock(1); insert into live_notes values (n, pg_current_xact_id()::text); select n';
-create function live_set(calls jsonb) returns table (n int, item int, xid text) language plpgsql as $$
+	'select pg_advisory_xact_lock(1); insert into live_notes (n, xid) values (n, pg_current_xact_id()::text); select n';
+create function live_set(calls live_item[]) returns table (n int, item int, xid text) language plpgsql as $$
 begin
 	perform pg_advisory_xact_lock(1);
-	insert into live_notes select i::int, pg_current_xact_id()::text from jsonb_array_elements_text(calls) i;
-	return query select o::int, i::int, pg_current_xact_id()::text from jsonb_array_elements_text(calls) with ordinality e (i, o) order by o desc;
+	insert into live_notes select i.item, pg_current_xact_id()::text, i.lock, i.rank from unnest(calls) i;
+	return query select o::int, i, pg_current_xact_id()::text from unnest(calls) with ordinality e (i, l, r, o) order by o desc;
 end $$;
-create function live_pooled(calls jsonb) returns table (n int, item int) language sql as
-	'select o::int, i::int from jsonb_array_elements_text(calls) with ordinality e (i, o)';
+create function live_pooled(calls live_item[]) returns table (n int, item int) language sql as
+	'select o::int, i from unnest(calls) with ordinality e (i, l, r, o)';
 create function live_reset() returns int language sql as 'delete from live_notes; select 0';
 SQL
 my $info = $pg->conninfo;

@@ -174,7 +174,7 @@ static void call_set(struct caller_thread *threads, const char *sql, int failing
 
 	for (int i = 0; i < THREADS; i++) {
 		threads[i] = (struct caller_thread){.sql = sql, .lock_key = (i * 7919) % 31};
-		snprintf(threads[i].param, sizeof threads[i].param, "%d", i == failing ? 0 : i + 1);
+		snprintf(threads[i].param, sizeof threads[i].param, "\"(%d,%d,", i == failing ? 0 : i + 1, (int)threads[i].lock_key);
 		ck_assert_int_eq(pthread_create(&threads[i].thread, NULL, call_item, &threads[i]), 0);
 	}
 	release_when_both_wait(session);
@@ -196,6 +196,11 @@ START_TEST(calls_of_a_set_are_one_statement_and_each_gets_its_own_row)
 	}
 	scalar("select count(distinct xid) from live_notes", count, sizeof count);
 	ck_assert_int_lt(atoi(count), THREADS);
+	scalar("select count(*) from (select xid, lock, rank, row_number() over (partition by xid, lock order by rank) as r from live_notes) t where t.rank is distinct from t.r", count,
+	       sizeof count);
+	ck_assert_str_eq(count, "0"); /* items with the same lock are numbered */
+	scalar("select max(rank) from live_notes", count, sizeof count);
+	ck_assert_int_gt(atoi(count), 1);
 	/* One that raises is found by asking for each alone. */
 	call_set(threads, sql, 13);
 	for (int i = 0; i < THREADS; i++)
@@ -285,7 +290,7 @@ START_TEST(a_pool_of_server_processes_makes_no_difference)
 	open_with(4, 2);
 	for (int i = 0; i < POOLED_THREADS; i++) {
 		threads[i] = (struct caller_thread){.sql = "select n, 60 / item from live_pooled($1)", .rc = RC_OK};
-		snprintf(threads[i].param, sizeof threads[i].param, "%d", i + 1);
+		snprintf(threads[i].param, sizeof threads[i].param, "\"(%d,0,", i + 1);
 		ck_assert_int_eq(pthread_create(&threads[i].thread, NULL, call_many, &threads[i]), 0);
 	}
 	for (int i = 0; i < POOLED_THREADS; i++) {

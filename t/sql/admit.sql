@@ -30,7 +30,7 @@ select is((pg_temp.row_of(ticket)).request_id, 'request of ann', 'and the reques
 select is((pg_temp.row_of(ticket)).success, null, 'and no success yet') from a;
 select is((select p.price_output from fpm.model_prices p where p.id = (pg_temp.row_of(a.ticket)).price_id), 0.0000006, 'and its price version') from a;
 select is((pg_temp.counter('ann')).reserved, 0.075, 'the counter holds the reservation');
-select is((select count(*) from fpm.reservations), 1::bigint, 'and it is open');
+select is((select count(*) from fpm.ai_usage_open), 1::bigint, 'and it is open');
 
 -- The day, the month, the tiers.
 select is(pg_temp.verdicts(5, 'ann'), 'admitted 4, daily_limit 1', 'a starter has five e-mails a day');
@@ -69,8 +69,8 @@ select is(pg_temp.verdicts(5, 'zoe'), 'admitted 4, cost_limit 1', 'four reservat
 select is((pg_temp.admit('zoe', p_prompt_max => 0, p_max_tokens => 0)).verdict, 'admitted', 'one of nothing still fits');
 select is((pg_temp.admit('zoe', p_prompt_max => 0, p_max_tokens => 1)).verdict, 'cost_limit', 'one of 0.00006 cents does not');
 select is((pg_temp.counter('zoe')).reserved, 0.3, 'never passed');
-select is((pg_temp.settle(t.id || '.' || lpad(to_hex((extract(epoch from t.created_at) * 1000000)::bigint), 14, '0') || '.'
-		|| lpad(to_hex(fpm.lock_key(t.supplier_id, t.feature_type)), 16, '0'))).cost_cents, '0.0045', 'one settled at less')
+select is((pg_temp.settle(t.id || '.' || (extract(epoch from t.created_at) * 1000000)::bigint || '.'
+		|| fpm.lock_key(t.supplier_id, t.feature_type))).cost_cents, '0.0045', 'one settled at less')
 from (select * from public.ai_usage_tracking where supplier_id = pg_temp.id('zoe') and feature_type = 'email_template' and reserved_cents > 0
 	order by created_at desc limit 1) t;
 select is((pg_temp.admit('zoe', p_max_tokens => 925)).verdict, 'admitted', 'what it gave back is there to be used: 0.0705 cents');

@@ -86,7 +86,7 @@ select is((select t.tableoid::regclass::text from public.ai_usage_tracking t whe
 select is(fpm.create_partitions(6), 5, 'five more months are made');
 select isnt((select t.tableoid::regclass::text from public.ai_usage_tracking t where t.feature_type = 'imported'), 'fpm.ai_usage_tracking_default', 'and it moves to its own');
 
-create table fpm.ai_usage_tracking_2020_02 partition of public.ai_usage_tracking for values from ('2020-02-01 00:00+00') to ('2020-03-01 00:00+00');
+create table fpm.ai_usage_tracking_2020_02 partition of fpm.ai_usage_ended for values from ('2020-02-01 00:00+00') to ('2020-03-01 00:00+00');
 alter table fpm.ai_usage_tracking_2020_02 owner to fpm_owner;
 insert into public.ai_usage_tracking (supplier_id, feature_type, model_used, created_at, success, tokens_used, prompt_tokens, cost_cents)
 values (pg_temp.id('zoe'), 'chatbot', 'gpt-4', '2020-02-29 23:59:59+00', true, 7, 7, 1.25);

@@ -33,7 +33,7 @@ select is_empty($$
 $$, 'worker and operator may touch no table');
 select set_eq($$
 	select p.proname::text from pg_proc p where p.pronamespace = 'fpm'::regnamespace and has_function_privilege('fpm_worker', p.oid, 'execute')
-$$, array['authenticate', 'run', 'admit', 'settle', 'count_refusals', 'sweep', 'void_request', 'usage_report', 'idempotency_claim',
+$$, array['authenticate', 'admit_calls', 'settle_calls', 'admit', 'settle', 'count_refusals', 'sweep', 'void_request', 'usage_report', 'idempotency_claim',
 	'idempotency_store', 'idempotency_release'], 'the worker may execute the daemon''s functions');
 select set_eq($$
 	select p.proname::text from pg_proc p where p.pronamespace = 'fpm'::regnamespace and has_function_privilege('authenticated', p.oid, 'execute')
@@ -64,7 +64,7 @@ select lives_ok('select * from fpm.sweep(null)', 'sweeps');
 select is(fpm.count_refusals('[{"supplier": null, "feature": "f", "reason": "r", "count": 1}]'), 1, 'and counts refusals');
 select throws_ok(format('select 1 from %s', r), '42501', null, 'but reads no ' || r)
 from unnest(array['public.ai_usage_tracking', 'public.ai_response_cache', 'public.ai_models', 'public.ai_usage_limits', 'public.user_profiles', 'fpm.api_keys',
-	'fpm.counters', 'fpm.reservations']) r;
+	'fpm.counters', 'fpm.ai_usage_open']) r;
 select throws_ok($$select fpm.usage()$$, '42501', null, 'nor reports');
 reset role;
 

@@ -17,7 +17,7 @@ select is(pg_temp.held(), '(1,1,0.0435,0)', 'the counter has the cost and holds 
 select is((select (t.tokens_used, t.prompt_tokens, t.cached_tokens, t.completion_tokens, t.request_duration_ms, t.success, t.error_message, t.estimated, t.overrun)::text
 	from a, pg_temp.row_of(a.ticket) t), '(1500,1000,200,500,42,t,,f,f)', 'the row has the figures');
 select isnt((pg_temp.row_of(ticket)).settled_at, null, 'and the time') from a;
-select is((select count(*) from fpm.reservations), 0::bigint, 'nothing is open');
+select is((select count(*) from fpm.ai_usage_open), 0::bigint, 'nothing is open');
 select is((select (requests, tokens, prompt_tokens, cached_tokens, completion_tokens, cost_cents, duration_ms)::text from fpm.usage_daily),
 	'(1,1500,1000,200,500,0.0435,42)', 'the day''s sums have it');
 select is((select (r.done, r.state, r.cost_cents)::text from a, pg_temp.settle(a.ticket, 'failed', 9, 9, 9) r), '(f,settled,0.0435)', 'a second time tells what is there');
@@ -88,7 +88,7 @@ select is((select (r.done, r.state)::text from pg_temp.admit('ann', p_content =>
 create temp table g as select * from pg_temp.admit('ann');
 delete from public.user_profiles where id = pg_temp.id('ann');
 select is((select r::text from g, pg_temp.settle(g.ticket) r), '(f,,)', 'its call is unknown');
-select is((select count(*) from fpm.reservations where id = left(g.ticket, 36)::uuid), 0::bigint, 'and not open') from g;
+select is((select count(*) from fpm.ai_usage_open where id = left(g.ticket, 36)::uuid), 0::bigint, 'and not open') from g;
 select is((select count(*) from fpm.usage_daily), 0::bigint, 'and leaves no sums');
 
 -- Money is exact.

@@ -30,7 +30,7 @@ select is((select expired from fpm.sweep('nobody')), 0::bigint, 'a worker with n
 select is((select expired from fpm.sweep('dead')), 4::bigint, 'all of a dead worker''s calls end at once');
 select is((select string_agg(distinct (pg_temp.row_of(ticket)).state, ',') from w where of_worker = 'dead'), 'expired', 'as expired');
 select is((select string_agg(distinct (pg_temp.row_of(ticket)).state, ',') from w where of_worker = 'alive'), 'reserved', 'another''s go on');
-select is((select count(*) from fpm.reservations), 2::bigint, 'and are open');
+select is((select count(*) from fpm.ai_usage_open), 2::bigint, 'and are open');
 select is_empty('select * from fpm.audit()', 'all is equal');
 
 -- More than one portion.
@@ -42,7 +42,7 @@ select is((select expired from fpm.sweep(null)), 203::bigint, 'and then the rest
 select (pg_temp.admit('ben', p_timeout_ms => 0)).verdict;
 delete from public.user_profiles where id = pg_temp.id('ben');
 select is((select expired from fpm.sweep(null)), 0::bigint, 'the call of a supplier that is gone ends without a row');
-select is((select count(*) from fpm.reservations where supplier_id = pg_temp.id('ben')), 0::bigint, 'and is not open');
+select is((select count(*) from fpm.ai_usage_open where supplier_id = pg_temp.id('ben')), 0::bigint, 'and is not open');
 select is((select count(*) from public.ai_usage_tracking where supplier_id = pg_temp.id('ben')), 0::bigint, 'its ledger went with it');
 
 -- An admission that nobody heard of.
@@ -69,7 +69,7 @@ select fpm.sweep(null);
 select is((select string_agg(distinct reason, ',') from fpm.refusals), 'unauthenticated', 'and goes after ninety days');
 
 -- Partitions.
-select is((select count(*) from pg_inherits where inhparent = 'public.ai_usage_tracking'::regclass), 3::bigint, 'this month, the next, and the default');
+select is((select count(*) from pg_inherits where inhparent = 'fpm.ai_usage_ended'::regclass), 3::bigint, 'this month, the next, and the default');
 select is(fpm.create_partitions(1), 0, 'none to make');
 
 select * from finish();

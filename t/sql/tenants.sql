@@ -12,6 +12,7 @@ insert into stated_table values
 	('public.ai_response_cache', true, true),
 	('public.ai_models', false, false),
 	('public.ai_usage_limits', false, false),
+	('fpm.ai_usage_ended', true, false),
 	('fpm.api_keys', true, false),
 	('fpm.archived_months', false, false),
 	('fpm.cache_hits_pending', false, false),
@@ -21,7 +22,6 @@ insert into stated_table values
 	('fpm.model_prices', false, false),
 	('fpm.rate_buckets', true, false),
 	('fpm.refusals', true, false),
-	('fpm.reservations', true, false),
 	('fpm.usage_daily', true, false);
 
 -- Every function that anybody but the owner may execute, and by whom. as_zoe: what it is asked in her name; nothing of Ann's may come of it. Without: it is the
@@ -33,9 +33,12 @@ insert into stated_function values
 		fpm.usage_report(pg_temp.key(''zoe''), ''2000-01-01'', ''2100-01-01'', scope) r'),
 	('admit', 'worker', 'select string_agg(a::text, '' '') from unnest(array[''supplier'', ''organization'', ''off'', ''nonsense'']) scope,
 		pg_temp.admit(''zoe'', p_content => ''what ann asked'', p_scope => scope) a'),
-	('run', 'worker', 'select string_agg(r::text, '' '') from fpm.run(jsonb_build_array(jsonb_build_object(''kind'', ''admit'', ''key_hash'', pg_temp.key(''zoe''),
-		''request_id'', ''req_of_zoe'', ''feature'', ''email_template'', ''provider'', ''openai'', ''model'', ''gpt-4o-mini'', ''max_tokens'', 1,
-		''content_hash'', encode(sha256(''what ann asked''), ''hex''), ''cache_scope'', ''supplier'', ''timeout_ms'', 1000))) r'),
+	('admit_calls', 'worker', 'select string_agg(r::text, '' '') from unnest(array[''supplier'', ''organization'', ''off'']) scope, fpm.admit_calls(array[row(pg_temp.key(''zoe''),
+		''req_of_zoe'', ''email_template'', ''/e'', ''openai'', ''gpt-4o-mini'', 0, 0, 0, 1, 1, 1, encode(sha256(''what ann asked''), ''hex''), scope, 60, 1000, 0, ''w'', false, null,
+		1)::fpm.admit_call]) r'),
+	('settle_calls', 'worker', 'select string_agg(s::text, '' '') from pg_temp.admit(''zoe'', p_content => ''what zoe asked'', p_scope => ''supplier'') a,
+		fpm.settle_calls(array[row(left(a.ticket, 36), split_part(a.ticket, ''.'', 2), split_part(a.ticket, ''.'', 3), ''settled'', 1, 0, 1, false, 1, null, null,
+		1)::fpm.settle_call]) s'),
 	('settle', 'worker', 'select s::text from pg_temp.admit(''zoe'', p_content => ''what ann asked'', p_scope => ''supplier'') a, pg_temp.settle(a.ticket) s'),
 	('void_request', 'worker', 'select fpm.void_request(''req_of_ann'', pg_temp.id(''zoe'')::text, ''email_template'')::text'),
 	('idempotency_claim', 'worker', 'select fpm.idempotency_claim(pg_temp.key(''zoe''), k.key_digest, k.fingerprint, ''req_of_zoe'', ''w'', 1000, 0, 1000)::text
