@@ -10,13 +10,10 @@ void db_queue_init(struct db_queue *queue, unsigned batch)
 {
 	*queue = (struct db_queue){.batch = batch < 1 ? 1 : batch > DB_BATCH_MAX ? DB_BATCH_MAX : batch};
 	pthread_mutex_init(&queue->lock, NULL);
-	pthread_condattr_init(&queue->monotonic);
-	pthread_condattr_setclock(&queue->monotonic, CLOCK_MONOTONIC);
 }
 
 void db_queue_destroy(struct db_queue *queue)
 {
-	pthread_condattr_destroy(&queue->monotonic);
 	pthread_mutex_destroy(&queue->lock);
 }
 
@@ -76,18 +73,19 @@ static void end_work(struct db_queue *queue, const struct db_leader *leader)
 	*link = leader->next_working;
 }
 
-/* Gives a leader's place to the first waiting thread that has none, or lays it aside. */
-static void hand_over(struct db_queue *queue, struct db_leader *leader)
+/* Gives a leader's place to the first waiting thread that has none, and returns its job for the caller to wake; or lays it aside, and returns NULL. */
+static struct db_job *hand_over(struct db_queue *queue, struct db_leader *leader)
 {
 	for (struct db_job *job = queue->first; job != NULL; job = job->next) {
 		if (job->lead == NULL && worth_another(queue, job->call)) {
 			job->lead = leader;
-			pthread_cond_signal(&job->wake);
-			return;
+			job->posts++;
+			return job;
 		}
 	}
 	leader->next_idle = queue->idle;
 	queue->idle = leader;
+	return NULL;
 }
 
 /* Takes waiting jobs of a kind off the queue, in order of what they lock. A taken job that had been handed a place gives it back. */
@@ -114,29 +112,41 @@ static unsigned take_batch(struct db_queue *queue, const struct db_call *kind, s
 		}
 	}
 	queue->last = kept;
-	while (spares > 0)
-		hand_over(queue, spare[--spares]);
+	while (spares > 0) {
+		struct db_job *next = hand_over(queue, spare[--spares]);
+
+		if (next != NULL)
+			sem_post(&next->wake);
+	}
 	qsort(jobs, count, sizeof *jobs, by_lock);
 	return count;
 }
 
-/* Called, and returns, with the lock held: runs a batch of a waiting job's kind, then hands the place on. */
-static void lead(struct db_queue *queue, struct db_leader *leader, const struct db_job *job)
+/* Called, and returns, with the lock held: runs a batch of a waiting job's kind, which that job may be in, then hands the place on. Nobody is woken under the lock: a
+ * woken thread takes the processor at once, and would go back to sleep for the lock. */
+static void lead(struct db_queue *queue, struct db_leader *leader, const struct db_job *own)
 {
-	struct db_job *jobs[DB_BATCH_MAX];
+	struct db_job *jobs[DB_BATCH_MAX], *next;
 	unsigned count;
 
-	begin_work(queue, leader, job->call);
-	count = take_batch(queue, job->call, jobs);
+	begin_work(queue, leader, own->call);
+	count = take_batch(queue, own->call, jobs);
 	pthread_mutex_unlock(&queue->lock);
 	leader->run(leader->user, jobs, count);
 	pthread_mutex_lock(&queue->lock);
 	end_work(queue, leader);
 	for (unsigned i = 0; i < count; i++) {
 		jobs[i]->done = true;
-		pthread_cond_signal(&jobs[i]->wake);
+		jobs[i]->posts += jobs[i] != own;
 	}
-	hand_over(queue, leader);
+	next = hand_over(queue, leader);
+	pthread_mutex_unlock(&queue->lock);
+	if (next != NULL)
+		sem_post(&next->wake);
+	for (unsigned i = 0; i < count; i++)
+		if (jobs[i] != own)
+			sem_post(&jobs[i]->wake);
+	pthread_mutex_lock(&queue->lock);
 }
 
 static struct db_leader *take_idle(struct db_queue *queue)
@@ -149,21 +159,28 @@ static struct db_leader *take_idle(struct db_queue *queue)
 }
 
 /* Waits to be done or handed a place; patience over, takes one that lies idle: whoever leads may be held up by a lock. */
-static void wait_turn(struct db_queue *queue, struct db_job *job)
+static void wait_turn(struct db_queue *queue, struct db_job *job, unsigned *received)
 {
 	struct timespec until;
+	bool woken;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_nsec += DB_PATIENCE_MS * 1000000L; /* less than a second */
 	until.tv_sec += until.tv_nsec / 1000000000L;
 	until.tv_nsec %= 1000000000L;
-	if (pthread_cond_timedwait(&job->wake, &queue->lock, &until) != 0 && !job->done && !job->taken && job->lead == NULL)
+	pthread_mutex_unlock(&queue->lock);
+	woken = sem_clockwait(&job->wake, CLOCK_MONOTONIC, &until) == 0;
+	pthread_mutex_lock(&queue->lock);
+	*received += woken;
+	if (!woken && !job->done && !job->taken && job->lead == NULL)
 		job->lead = take_idle(queue);
 }
 
 void db_queue_run(struct db_queue *queue, struct db_job *job)
 {
-	pthread_cond_init(&job->wake, &queue->monotonic);
+	unsigned received = 0;
+
+	sem_init(&job->wake, 0, 0);
 	pthread_mutex_lock(&queue->lock);
 	enqueue(queue, job);
 	if (worth_another(queue, job->call) || !job->call->commits)
@@ -175,8 +192,10 @@ void db_queue_run(struct db_queue *queue, struct db_job *job)
 		if (leader != NULL)
 			lead(queue, leader, job);
 		else
-			wait_turn(queue, job);
+			wait_turn(queue, job, &received);
 	}
 	pthread_mutex_unlock(&queue->lock);
-	pthread_cond_destroy(&job->wake);
+	while (received < job->posts)
+		received += sem_wait(&job->wake) == 0;
+	sem_destroy(&job->wake);
 }

@@ -9,6 +9,7 @@
 #define PORT_DB_QUEUE_H
 
 #include <pthread.h>
+#include <semaphore.h>
 
 #include "port/db.h"
 
@@ -25,7 +26,8 @@ struct db_job {
 	enum rc rc;
 	bool taken, done; /* into a batch; and that batch has been run */
 	struct db_leader *lead; /* handed over: run the next batch with it */
-	pthread_cond_t wake;
+	sem_t wake;
+	unsigned posts; /* that `wake` has got or is about to get: the job is not left before the last has come */
 	struct db_job *next;
 };
 
@@ -40,7 +42,6 @@ struct db_leader {
 
 struct db_queue {
 	pthread_mutex_t lock;
-	pthread_condattr_t monotonic;
 	unsigned batch;
 	struct db_leader *idle;
 	struct db_leader *working;   /* leaders at work */
