@@ -31,7 +31,7 @@ struct endpoint {
 
 	const struct schema *input;         /* NULL: any object */
 	const struct value *input_default;  /* object, or NULL */
-	bool streams;                       /* its input schema has a boolean member `stream` */
+	bool streams;                       /* its input schema has a boolean member `stream`, and its output is no JSON */
 	enum output_format format;
 	const struct schema *output;        /* NULL: any */
 

@@ -272,8 +272,10 @@ static enum rc finish(struct frontmatter *fm)
 	endpoint->streams = names_type(schema_property(endpoint->input, "stream"), "boolean");
 	if (value_get(json, "type") != NULL && !names_type(json, "object"))
 		diagnostics_warning(fm->list, json->line, json->column, NULL, "no request can pass the input schema: a body is always an object");
-	if (endpoint->streams && endpoint->format == OUTPUT_JSON)
+	if (endpoint->streams && endpoint->format == OUTPUT_JSON) {
+		endpoint->streams = false;
 		diagnostics_warning(fm->list, json->line, json->column, NULL, "an output of format json is checked whole before it is sent: nothing is streamed");
+	}
 	return check_default(fm);
 }
 

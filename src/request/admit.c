@@ -18,6 +18,7 @@
 
 /* A message's frame costs a few tokens of its own in every provider's count, and so does a reply's start. */
 #define MESSAGE_FRAME_TOKENS 16
+#define JSON_WORDS 256 /* bytes of what asks for JSON besides the schema, and a frame around it */
 
 #define CALL_MAX 16384u
 
@@ -66,15 +67,33 @@ static enum rc choose_model(struct request *rq)
 	return RC_OK;
 }
 
-/* Bytes that count as prompt: the messages, and the output schema where one is sent along. */
-static size_t prompt_bytes(const struct request *rq)
+/* The most tokens that a call's prompt can be: a token has a byte at least. The messages, and where JSON is wanted the words that ask for it and the schema. */
+static int64_t prompt_tokens_max(const struct request *rq)
 {
+	size_t bytes = rq->messages.bytes + MESSAGE_FRAME_TOKENS * (rq->messages.count + 1);
 	struct buf schema;
 
+	if (rq->endpoint->format != OUTPUT_JSON)
+		return (int64_t)bytes;
 	buf_init(&schema, rq->arena, 1u << 20);
-	if (rq->endpoint->format == OUTPUT_JSON && rq->endpoint->output != NULL)
+	if (rq->endpoint->output != NULL)
 		value_write(&schema, schema_json(rq->endpoint->output), 0);
-	return rq->messages.bytes + 2 * schema.len;
+	return (int64_t)(bytes + JSON_WORDS + 2 * schema.len);
+}
+
+/* An output in JSON may take a second call (repair.c), with the first one's messages and two more: the reservation is the upper bound of both. */
+static void add_ceilings(struct request *rq, struct buf *call)
+{
+	int64_t prompt = prompt_tokens_max(rq), completion = rq->max_tokens;
+	size_t repair = repair_bytes_max(rq);
+
+	if (repair > 0) {
+		prompt += prompt + (int64_t)repair + 2 * MESSAGE_FRAME_TOKENS;
+		completion *= 2;
+	}
+	ledger_int(call, "prompt_tokens_max", prompt);
+	ledger_int(call, "prompt_tokens_estimate", usage_estimate(rq->messages.bytes));
+	ledger_int(call, "max_tokens", completion);
 }
 
 static void add_limits(struct request *rq, struct buf *call)
@@ -84,9 +103,7 @@ static void add_limits(struct request *rq, struct buf *call)
 	ledger_int(call, "rate_count", endpoint->rate.count);
 	ledger_int(call, "rate_period_s", endpoint->rate.period_s);
 	ledger_int(call, "rate_burst", endpoint->rate.burst);
-	ledger_int(call, "prompt_tokens_max", (int64_t)prompt_bytes(rq) + MESSAGE_FRAME_TOKENS * (int64_t)(rq->messages.count + 1));
-	ledger_int(call, "prompt_tokens_estimate", rq->admission.prompt_estimate);
-	ledger_int(call, "max_tokens", rq->max_tokens);
+	add_ceilings(rq, call);
 	ledger_int(call, "timeout_ms", (rq->deadline_us - clock_us()) / 1000);
 	ledger_int(call, "grace_ms", service_grace_ms(rq->service));
 }
@@ -104,7 +121,6 @@ static void compose(struct request *rq, struct buf *call, const char *digest)
 {
 	const char *provider = rq->access->provider->name;
 
-	rq->admission.prompt_estimate = usage_estimate(rq->messages.bytes);
 	ledger_begin(call, "admit");
 	ledger_text(call, "key_hash", rq->key_hash);
 	ledger_text(call, "request_id", rq->id);
