@@ -126,7 +126,7 @@ static void report(struct catalog *catalog, struct entry *entry, struct diagnost
 static enum rc load(struct catalog *catalog, struct entry *entry, struct diagnostics *list)
 {
 	struct endpoint *endpoint = NULL;
-	enum rc rc = endpoint_load_traced(entry->file, &endpoint, list, &entry->trace);
+	enum rc rc = endpoint_load_traced(entry->file, entry->own ? NULL : catalog->settings.bounds, &endpoint, list, &entry->trace);
 
 	if (rc == RC_NOMEM)
 		return rc;
@@ -243,7 +243,15 @@ static char *own_file(const struct catalog *catalog, const char *path)
 	return join(catalog->pool->path, name, strlen(name), SUFFIX);
 }
 
-static enum rc find_file(struct catalog *catalog, const char *file, bool own, const struct endpoint **out)
+/* A file of the pool's directory is the operator's, also where a web server hands it over. */
+static bool is_own(const struct catalog *catalog, const char *file)
+{
+	size_t n = catalog->pool == NULL ? 0 : strlen(catalog->pool->path);
+
+	return n > 0 && strncmp(file, catalog->pool->path, n) == 0 && file[n] == '/' && strchr(file + n + 1, '/') == NULL;
+}
+
+static enum rc find_file(struct catalog *catalog, const char *file, const struct endpoint **out)
 {
 	struct entry *entry = store_find(&catalog->store, file);
 	struct stat st;
@@ -252,7 +260,7 @@ static enum rc find_file(struct catalog *catalog, const char *file, bool own, co
 	if (entry == NULL && stat(file, &st) != 0 && (errno == ENOENT || errno == ENOTDIR))
 		return RC_NOTFOUND; /* found out without making an entry and a watch for every path somebody tries */
 	if (entry == NULL)
-		entry = store_add(&catalog->store, file, own);
+		entry = store_add(&catalog->store, file, is_own(catalog, file));
 	if (entry == NULL)
 		return RC_NOMEM;
 	entry->used = ++catalog->store.clock;
@@ -274,7 +282,7 @@ enum rc catalog_find(struct catalog *catalog, const char *path, const char *scri
 	pthread_mutex_lock(&catalog->lock);
 	file = guest != NULL ? guest : own_file(catalog, path);
 	watch_read(catalog->store.watcher, note, catalog);
-	rc = file == NULL ? RC_NOTFOUND : find_file(catalog, file, guest == NULL, out);
+	rc = file == NULL ? RC_NOTFOUND : find_file(catalog, file, out);
 	pthread_mutex_unlock(&catalog->lock);
 	free(file);
 	return rc;

@@ -15,6 +15,7 @@ struct catalog;
 struct catalog_settings {
 	const char *directory;     /* of the pool's own endpoints; NULL for none */
 	const char *prefix;        /* "/api/ai": no slash at its end */
+	const struct endpoint_bounds *bounds; /* what files of document roots are held to; NULL for nothing. They outlive the catalog */
 	/* Called once for each new state of a file that does not load (and when it loads again, with NULL); may be NULL. Any thread. */
 	void (*report)(void *user, const char *file, const struct diagnostics *list);
 	void *user;

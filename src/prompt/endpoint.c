@@ -219,7 +219,8 @@ static enum rc load(struct loading *ld, const char *file)
 	return rc == RC_OK ? compile(ld) : rc;
 }
 
-enum rc endpoint_load_traced(const char *file, struct endpoint **out, struct diagnostics *list, struct endpoint_trace *trace)
+enum rc endpoint_load_traced(const char *file, const struct endpoint_bounds *bounds, struct endpoint **out, struct diagnostics *list,
+                             struct endpoint_trace *trace)
 {
 	struct arena *arena = arena_new(ARENA_MAX);
 	struct loading ld = {.list = list, .trace = trace};
@@ -232,6 +233,7 @@ enum rc endpoint_load_traced(const char *file, struct endpoint **out, struct dia
 		return RC_NOMEM;
 	}
 	ld.endpoint->arena = arena;
+	ld.endpoint->bounds = bounds;
 	rc = load(&ld, file);
 	if (rc == RC_OK) {
 		*out = ld.endpoint;
@@ -244,11 +246,11 @@ enum rc endpoint_load_traced(const char *file, struct endpoint **out, struct dia
 	return rc;
 }
 
-enum rc endpoint_load(const char *file, struct endpoint **out, struct diagnostics *list)
+enum rc endpoint_load(const char *file, const struct endpoint_bounds *bounds, struct endpoint **out, struct diagnostics *list)
 {
 	struct endpoint_trace trace;
 
-	return endpoint_load_traced(file, out, list, &trace);
+	return endpoint_load_traced(file, bounds, out, list, &trace);
 }
 
 void endpoint_free(struct endpoint *endpoint)

@@ -6,6 +6,7 @@
 
 #include <time.h>
 
+#include "prompt/endpoint_bounds.h"
 #include "prompt/schema.h"
 #include "prompt/template.h"
 
@@ -18,6 +19,7 @@ enum cache_scope { CACHE_OFF, CACHE_SHARED, CACHE_ORGANIZATION, CACHE_SUPPLIER }
 struct endpoint {
 	const char *name;    /* the file's name without ".prompt": "generate-form" */
 	const char *file;    /* its path */
+	const struct endpoint_bounds *bounds; /* it is held to these; NULL for none. They live as long as it does */
 	char version[ENDPOINT_DIGEST_SIZE]; /* SHA-256 over its text and its partials' */
 
 	const char *model;   /* "openai/gpt-4o-mini"; NULL for the pool's default_model */
@@ -37,9 +39,7 @@ struct endpoint {
 
 	const char *feature; /* fpm.feature; the name with '-' as '_' unless the file says otherwise */
 	const char *answer;  /* fpm.answer: the member of the JSON answer; "result" unless the file says otherwise */
-	struct {
-		int count, period_s, burst; /* count 0: no rate limit of its own; burst 0: none beyond the count */
-	} rate;
+	struct rate rate;    /* fpm.rate; count 0: no rate limit of its own */
 	struct {
 		enum cache_scope scope; /* CACHE_SUPPLIER unless the file says otherwise */
 		int ttl_s;              /* a day unless the file says otherwise */
@@ -54,9 +54,9 @@ struct endpoint {
 	} catalog;
 };
 
-/* Reads and compiles a file. The result is const and owned by the caller: endpoint_free. RC_INVALID with the reasons in `list` (whose arena must
+/* Reads and compiles a file, within bounds (NULL for none). The result is const and owned by the caller: endpoint_free. RC_INVALID with the reasons in `list` (whose arena must
  * outlive the call, not the endpoint's), RC_SYS when it cannot be read (with a reason in `list` too), RC_NOMEM. */
-enum rc endpoint_load(const char *file, struct endpoint **out, struct diagnostics *list) MUST_CHECK;
+enum rc endpoint_load(const char *file, const struct endpoint_bounds *bounds, struct endpoint **out, struct diagnostics *list) MUST_CHECK;
 void endpoint_free(struct endpoint *endpoint);
 
 /* What the caller sent, with the file's defaults under it (top-level members only). `sent` is an object or NULL. NULL when out of memory. */

@@ -64,15 +64,19 @@ enum rc frontmatter_members(struct frontmatter *fm, const struct value *object, 
 	return rc;
 }
 
-void frontmatter_check_model(struct frontmatter *fm, const struct value *name)
+enum rc frontmatter_check_model(struct frontmatter *fm, const struct value *name)
 {
 	static const char *const providers[] = {"openai/", "anthropic/", "local/"};
+	const struct endpoint_bounds *bounds = fm->endpoint->bounds;
 
+	if (bounds != NULL && !endpoint_bounds_allow(bounds, name->u.string.text))
+		return diagnostics_error(fm->list, name->line, name->column, "drop_in.models of the pool's settings lists those that are",
+		                         "the model \"%.80s\" is not allowed in a document root", name->u.string.text);
 	for (size_t i = 0; i < COUNT_OF(providers); i++)
 		if (str_starts(name->u.string.text, providers[i]) && name->u.string.len > strlen(providers[i]))
-			return;
-	diagnostics_warning(fm->list, name->line, name->column, "provider/model, where the provider is openai, anthropic or local",
-	                    "nobody will answer for the model \"%.80s\"", name->u.string.text);
+			return RC_OK;
+	return diagnostics_warning(fm->list, name->line, name->column, "provider/model, where the provider is openai, anthropic or local",
+	                           "nobody will answer for the model \"%.80s\"", name->u.string.text);
 }
 
 static enum rc read_model(struct frontmatter *fm, const struct value_member *member)
@@ -81,9 +85,8 @@ static enum rc read_model(struct frontmatter *fm, const struct value_member *mem
 		return RC_OK;
 	if (member->value->type != VALUE_STRING || member->value->u.string.len == 0)
 		return frontmatter_refuse(fm, member, "openai/gpt-4o-mini", "must be a model's name");
-	frontmatter_check_model(fm, member->value);
 	fm->endpoint->model = member->value->u.string.text;
-	return RC_OK;
+	return frontmatter_check_model(fm, member->value);
 }
 
 static enum rc read_temperature(struct frontmatter *fm, const struct value_member *member)
@@ -107,6 +110,9 @@ static enum rc read_max_tokens(struct frontmatter *fm, const struct value_member
 	if (member->value->type != VALUE_INT || !frontmatter_number(member->value, 1, 1000000, &number))
 		return frontmatter_refuse(fm, member, NULL, "must be a whole number from 1 to 1000000");
 	fm->endpoint->max_tokens = (int)number;
+	if (fm->endpoint->bounds != NULL && fm->endpoint->bounds->max_tokens > 0 && number > fm->endpoint->bounds->max_tokens)
+		return diagnostics_warning(fm->list, member->value->line, member->value->column, "drop_in.max_output_tokens of the pool's settings",
+		                           "a document root has %d tokens at most", fm->endpoint->bounds->max_tokens);
 	return RC_OK;
 }
 
@@ -289,6 +295,18 @@ static void set_defaults(struct endpoint *endpoint)
 	endpoint->cache.ttl_s = 24 * 3600;
 }
 
+/* Models have been refused by now; what is a number is brought within the bounds. */
+static void apply_bounds(struct endpoint *endpoint)
+{
+	const struct endpoint_bounds *bounds = endpoint->bounds;
+
+	if (bounds == NULL)
+		return;
+	endpoint->rate = rate_tighter(endpoint->rate, bounds->rate);
+	if (bounds->max_tokens > 0 && endpoint->max_tokens > bounds->max_tokens)
+		endpoint->max_tokens = bounds->max_tokens;
+}
+
 static enum rc default_feature(struct endpoint *endpoint)
 {
 	char *feature;
@@ -373,6 +391,7 @@ enum rc frontmatter_read(struct endpoint *endpoint, const char *text, size_t n, 
 	set_defaults(endpoint);
 	if (!is_fence(text, line_length(text, n))) {
 		*body = (struct frontmatter_body){.text = text, .len = n, .line = 1};
+		apply_bounds(endpoint);
 		return default_feature(endpoint);
 	}
 	end = find_end(text, n);
@@ -380,5 +399,6 @@ enum rc frontmatter_read(struct endpoint *endpoint, const char *text, size_t n, 
 		return diagnostics_error(list, 1, 1, "close it with a line \"---\"", "the front matter has no end");
 	find_body(text, n, end + line_length(text + end, n - end), body);
 	rc = read_yaml(&fm, text + 3, end - 3);
+	apply_bounds(endpoint);
 	return rc == RC_OK ? default_feature(endpoint) : rc;
 }

@@ -38,8 +38,8 @@ enum rc frontmatter_refuse(struct frontmatter *fm, const struct value_member *me
 /* Whether it is a number within [least, most]. */
 bool frontmatter_number(const struct value *value, double least, double most, double *out);
 
-/* Warns of a model's name that nobody will answer to. */
-void frontmatter_check_model(struct frontmatter *fm, const struct value *name);
+/* Warns of a model's name that nobody will answer to; RC_INVALID (said) for one that the bounds do not allow. */
+enum rc frontmatter_check_model(struct frontmatter *fm, const struct value *name);
 
 /* The keys under `fpm`: nested as an object, or dotted ("fpm.rate": `name` is "rate"). */
 enum rc frontmatter_fpm(struct frontmatter *fm, const struct value_member *member) MUST_CHECK;

@@ -11,6 +11,7 @@ libpromptfpm_a_SOURCES += src/prompt/template_render.c
 libpromptfpm_a_SOURCES += src/prompt/template_space.c
 libpromptfpm_a_SOURCES += src/prompt/template_value.c src/prompt/template_value.h
 libpromptfpm_a_SOURCES += src/prompt/endpoint.c src/prompt/endpoint.h src/prompt/endpoint_trace.h
+libpromptfpm_a_SOURCES += src/prompt/endpoint_bounds.c src/prompt/endpoint_bounds.h
 libpromptfpm_a_SOURCES += src/prompt/frontmatter.c src/prompt/frontmatter.h src/prompt/frontmatter_key.h
 libpromptfpm_a_SOURCES += src/prompt/frontmatter_fpm.c
 libpromptfpm_a_SOURCES += src/prompt/picoschema.c

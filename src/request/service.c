@@ -36,10 +36,15 @@ static void report_endpoint(void *user, const char *file, const struct diagnosti
 static enum rc make_catalog(struct service *service)
 {
 	const struct settings *s = service->settings;
-	const struct catalog_settings settings = {
-		.directory = *s->endpoints ? s->endpoints : NULL, .prefix = s->prefix, .report = report_endpoint, .user = service};
-	enum rc rc = catalog_new(&settings, &service->catalog);
+	const struct catalog_settings settings = {.directory = *s->endpoints ? s->endpoints : NULL,
+						  .prefix = s->prefix,
+						  .bounds = &service->bounds,
+						  .report = report_endpoint,
+						  .user = service};
+	enum rc rc;
 
+	service->bounds = endpoint_bounds_of(s);
+	rc = catalog_new(&settings, &service->catalog);
 	if (rc != RC_OK)
 		log_msg(LOG_ERROR_, "endpoint", "cannot load the endpoints of %s: %s", s->endpoints, rc == RC_SYS ? strerror(errno) : rc_name(rc));
 	return rc;

@@ -22,6 +22,7 @@ struct service {
 	const struct settings *settings;
 	char worker[SERVICE_WORKER_SIZE]; /* "host:pid:start": names this process in the ledger, so that its rows can be ended when it dies */
 	struct db *db;
+	struct endpoint_bounds bounds; /* of .prompt files in document roots */
 	struct catalog *catalog;
 	struct http_pool *http;
 	struct provider_access openai, anthropic, local, sample; /* provider is NULL where it is not configured */

@@ -60,7 +60,7 @@ static enum rc load(const char *name)
 	endpoint_free(endpoint);
 	endpoint = NULL;
 	diagnostics_init(&list, arena, path(name));
-	return endpoint_load(path(name), &endpoint, &list);
+	return endpoint_load(path(name), NULL, &endpoint, &list);
 }
 
 static const char *render(const char *input)
@@ -219,7 +219,7 @@ static void shipped(const char *name)
 	enum rc rc;
 
 	diagnostics_init(&list, arena, file);
-	rc = endpoint_load(file, &endpoint, &list);
+	rc = endpoint_load(file, NULL, &endpoint, &list);
 	ck_assert_msg(rc == RC_OK && list.warnings == 0, "%s", list.first == NULL ? file : diagnostic_text(arena, list.first));
 	ck_assert_ptr_nonnull(endpoint->input);
 	ck_assert_double_eq(endpoint->temperature, 0.7);
