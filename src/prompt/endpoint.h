@@ -15,6 +15,13 @@ enum cache_scope { CACHE_OFF, CACHE_SHARED, CACHE_ORGANIZATION, CACHE_SUPPLIER }
 
 #define ENDPOINT_FALLBACK_MAX 4
 #define ENDPOINT_DIGEST_SIZE 65
+#define ENDPOINT_PARTIALS_MAX 32u
+
+/* What an endpoint is made from: its file, under the name "", then each partial. */
+struct endpoint_text {
+	const char *name, *bytes;
+	size_t len;
+};
 
 struct endpoint {
 	const char *name;    /* the file's name without ".prompt": "generate-form" */
@@ -46,6 +53,8 @@ struct endpoint {
 	} cache;
 
 	const struct template *template;
+	const struct endpoint_text *texts;
+	unsigned text_count;
 	struct arena *arena; /* everything above lives in it */
 
 	struct { /* the catalog's bookkeeping, nobody else's */
@@ -57,6 +66,9 @@ struct endpoint {
 /* Reads and compiles a file, within bounds (NULL for none). The result is const and owned by the caller: endpoint_free. RC_INVALID with the reasons in `list` (whose arena must
  * outlive the call, not the endpoint's), RC_SYS when it cannot be read (with a reason in `list` too), RC_NOMEM. */
 enum rc endpoint_load(const char *file, const struct endpoint_bounds *bounds, struct endpoint **out, struct diagnostics *list) MUST_CHECK;
+/* The same from texts that are at hand, whatever the files hold by now. */
+enum rc endpoint_load_texts(const char *file, const struct endpoint_bounds *bounds, const struct endpoint_text *texts, unsigned count,
+                            struct endpoint **out, struct diagnostics *list) MUST_CHECK;
 void endpoint_free(struct endpoint *endpoint);
 
 /* What the caller sent, with the file's defaults under it (top-level members only). `sent` is an object or NULL. NULL when out of memory. */

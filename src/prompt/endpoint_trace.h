@@ -7,7 +7,6 @@
 #include "prompt/endpoint.h"
 
 #define ENDPOINT_NAME_MAX 64u
-#define ENDPOINT_PARTIALS_MAX 32u
 
 /* All zero where there is no file. */
 struct endpoint_stamp {

@@ -29,4 +29,5 @@ libpromptfpm_a_SOURCES += src/prompt/schema_strict.c
 libpromptfpm_a_SOURCES += src/prompt/schema_unstrict.c
 libpromptfpm_a_SOURCES += src/prompt/catalog.c src/prompt/catalog.h
 libpromptfpm_a_SOURCES += src/prompt/catalog_store.c src/prompt/catalog_store.h
+libpromptfpm_a_SOURCES += src/prompt/shelf.c src/prompt/shelf.h
 libpromptfpm_a_SOURCES += src/prompt/watch.c src/prompt/watch.h

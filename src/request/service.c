@@ -33,12 +33,13 @@ static void report_endpoint(void *user, const char *file, const struct diagnosti
 	arena_free(arena);
 }
 
-static enum rc make_catalog(struct service *service)
+static enum rc make_catalog(struct service *service, struct shelf *shelf)
 {
 	const struct settings *s = service->settings;
 	const struct catalog_settings settings = {.directory = *s->endpoints ? s->endpoints : NULL,
 						  .prefix = s->prefix,
 						  .bounds = &service->bounds,
+						  .shelf = shelf,
 						  .report = report_endpoint,
 						  .user = service};
 	enum rc rc;
@@ -147,7 +148,7 @@ static enum rc make_providers(struct service *service)
 	return rc;
 }
 
-enum rc service_new(const struct settings *settings, const char *worker, struct service **out)
+enum rc service_new(const struct settings *settings, const char *worker, struct shelf *shelf, struct service **out)
 {
 	struct service *service = calloc(1, sizeof *service);
 	enum rc rc;
@@ -168,7 +169,7 @@ enum rc service_new(const struct settings *settings, const char *worker, struct 
 	if (rc == RC_OK)
 		rc = make_providers(service);
 	if (rc == RC_OK)
-		rc = make_catalog(service);
+		rc = make_catalog(service, shelf);
 	if (rc != RC_OK) {
 		service_free(service);
 		return rc;

@@ -34,9 +34,10 @@ struct service {
 	atomic_long requests, streams, active, cache_hits, refused, failed, aborted;
 };
 
-/* Once per worker, after fork and before its threads: reads keys, loads the endpoints, opens no connection yet. `settings` outlives the service. The reason of a
+/* Once per worker, after fork and before its threads: reads keys, loads the endpoints, opens no connection yet. `settings` outlives the service, and so does
+ * `shelf` (NULL where no other process shares one). The reason of a
  * failure is logged. The caller owns it: service_free when no request is in hand. */
-enum rc service_new(const struct settings *settings, const char *worker, struct service **out) MUST_CHECK;
+enum rc service_new(const struct settings *settings, const char *worker, struct shelf *shelf, struct service **out) MUST_CHECK;
 void service_free(struct service *service);
 
 /* Housekeeping, called about once a second by one thread: settlements are tried again, refusals written. */

@@ -63,6 +63,48 @@ START_TEST(has_defaults)
 }
 END_TEST
 
+static const struct endpoint_bounds bounds = {
+	.models = "openai/gpt-4o-mini, anthropic/claude-*", .otherwise = "local/llama", .max_tokens = 500, .rate = {10, 60, 0}};
+
+/* What is said of these lines in a document root that is held to the bounds. */
+static const char *bounded(const char *lines, enum rc expected)
+{
+	set_up();
+	endpoint.bounds = &bounds;
+	ck_assert_msg(read_lines(lines) == expected, "%s", lines);
+	return list.first == NULL ? "" : diagnostic_text(arena, list.first);
+}
+
+START_TEST(keeps_within_bounds)
+{
+	static const char *const allowed[] = {"openai/gpt-4o-mini", "anthropic/claude-haiku-4-5", "local/llama"};
+	static const char *const refused[] = {"openai/gpt-4o-mini-2", "openai/gpt-4o", "anthropic/other", "local/llama-2", "x"};
+
+	for (size_t i = 0; i < COUNT_OF(allowed); i++) {
+		ck_assert_str_eq(bounded(arena_printf(arena, "model: %s\n", allowed[i]), RC_OK), "");
+		ck_assert_str_eq(bounded(arena_printf(arena, "fpm.fallback: [%s]\n", allowed[i]), RC_OK), "");
+	}
+	for (size_t i = 0; i < COUNT_OF(refused); i++) {
+		ck_assert_ptr_nonnull(strstr(bounded(arena_printf(arena, "model: %s\n", refused[i]), RC_INVALID), "x.prompt:2:8: error: the model \""));
+		ck_assert_ptr_nonnull(strstr(bounded(arena_printf(arena, "fpm.fallback: [%s]\n", refused[i]), RC_INVALID), "is not allowed in a document root"));
+	}
+	ck_assert_str_eq(bounded("config: {maxOutputTokens: 400}\nfpm.rate: 5/minute\n", RC_OK), "");
+	ck_assert_int_eq(endpoint.max_tokens, 400);
+	ck_assert_int_eq(endpoint.rate.count, 5);
+	ck_assert_ptr_nonnull(strstr(bounded("config: {maxOutputTokens: 501}\n", RC_OK), "2:27: warning: a document root has 500 tokens at most"));
+	ck_assert_int_eq(endpoint.max_tokens, 500);
+	ck_assert_ptr_nonnull(strstr(bounded("fpm.rate: 5/second\n", RC_OK), "2:11: warning: a document root has a tighter rate"));
+	ck_assert(rate_equal(endpoint.rate, (struct rate){10, 60, 5}));
+	ck_assert_str_eq(bounded("fpm.feature: x\n", RC_OK), "");
+	ck_assert_int_eq(endpoint.max_tokens, 500);
+	ck_assert(rate_equal(endpoint.rate, bounds.rate));
+	endpoint = (struct endpoint){.name = "x", .arena = arena, .bounds = &bounds};
+	ck_assert_int_eq(read_file("no front matter"), RC_OK);
+	ck_assert_int_eq(endpoint.max_tokens, 500);
+	ck_assert(rate_equal(endpoint.rate, bounds.rate));
+}
+END_TEST
+
 START_TEST(reads_every_key)
 {
 	good("model: openai/gpt-4.1\n"
@@ -320,6 +362,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_test(tc, has_defaults);
 	tcase_add_test(tc, reads_every_key);
+	tcase_add_test(tc, keeps_within_bounds);
 	tcase_add_test(tc, reads_nested_fpm);
 	tcase_add_loop_test(tc, reads_caches, 0, (int)COUNT_OF(caches));
 	tcase_add_loop_test(tc, reads_rates, 0, (int)COUNT_OF(rates));
