@@ -195,7 +195,7 @@ static enum rc compile(struct loading *ld)
 
 	if (rc == RC_NOMEM || body.text == NULL)
 		return rc;
-	body_rc = template_compile(endpoint->arena, body.text, body.len, body.line, &partials, &template, ld->list);
+	body_rc = template_compile(endpoint->arena, body.text, body.len, body.line, body.column, &partials, &template, ld->list);
 	endpoint->template = template;
 	rc = rc == RC_OK ? body_rc : rc;
 	return rc == RC_OK ? make_version(ld) : rc;
@@ -359,5 +359,9 @@ const struct value *endpoint_input(const struct endpoint *endpoint, struct arena
 
 enum rc endpoint_render(const struct endpoint *endpoint, struct arena *arena, const struct template_data *data, struct messages *out)
 {
-	return template_render(endpoint->template, arena, data, out);
+	struct template_data given = *data;
+
+	if (given.prompt == NULL)
+		given.prompt = endpoint->prompt;
+	return template_render(endpoint->template, arena, &given, out);
 }

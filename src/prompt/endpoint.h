@@ -53,6 +53,7 @@ struct endpoint {
 	} cache;
 
 	const struct template *template;
+	const struct value *prompt; /* what it sees as @metadata.prompt */
 	const struct endpoint_text *texts;
 	unsigned text_count;
 	struct arena *arena; /* everything above lives in it */

@@ -45,4 +45,7 @@ enum rc frontmatter_check_model(struct frontmatter *fm, const struct value *name
 enum rc frontmatter_fpm(struct frontmatter *fm, const struct value_member *member) MUST_CHECK;
 enum rc frontmatter_fpm_dotted(struct frontmatter *fm, const char *name, const struct value_member *member) MUST_CHECK;
 
+/* Sets endpoint->prompt from the front matter; NULL for none. Its schemas have been read. */
+enum rc frontmatter_metadata(struct frontmatter *fm, const struct value *top) MUST_CHECK;
+
 #endif

@@ -212,20 +212,27 @@ END_TEST
 
 static const struct {
 	const char *file, *body;
-	unsigned line;
+	unsigned line, column;
 } bodies[] = {
-	{"---\nmodel: local/x\n---\nHello", "Hello", 4},
-	{"---\nmodel: local/x\n---\n\n  \n  Hello\n", "  Hello\n", 6},
-	{"---\r\nmodel: local/x\r\n---\r\nHello\r\n", "Hello\r\n", 4},
-	{"\xEF\xBB\xBF---\nmodel: local/x\n---\nHello", "Hello", 4},
-	{"---  \nmodel: local/x\n---\t\nHello", "Hello", 4},
-	{"---\n---\nHello", "Hello", 3},
-	{"---\nmodel: local/x\n---", "", 3},
-	{"---\nmodel: local/x\n---\n", "", 4},
-	{"---x\nHello", "---x\nHello", 1},
-	{"", "", 1},
-	{"a\n---\nb", "a\n---\nb", 1},
-	{"---\nmodel: local/x\n---\na\n---\nb", "a\n---\nb", 4},
+	{"---\nmodel: local/x\n---\nHello", "Hello", 4, 1},
+	{"---\nmodel: local/x\n---\n\n  \n  Hello\n  you \n\n", "Hello\n  you", 6, 3},
+	{"---\nmodel: local/x\n---\n \xC2\xA0Hello\xE2\x80\xA8", "Hello", 4, 3},
+	{"---\r\nmodel: local/x\r\n---\r\nHello\r\n", "Hello", 4, 1},
+	{"---\rmodel: local/x\r---\r\rHello\r", "Hello", 5, 1},
+	{"# A licence\n\n#\n---\nmodel: local/x\n---\nHello", "Hello", 7, 1},
+	{"\n \n---\nmodel: local/x\n---\nHello", "Hello", 6, 1},
+	{"# A title\n---\nHello\n", "# A title\n---\nHello\n", 1, 1},
+	{"A text\n---\nmodel: x\n---\nHello", "A text\n---\nmodel: x\n---\nHello", 1, 1},
+	{"  no front matter\n", "  no front matter\n", 1, 1},
+	{"\xEF\xBB\xBF---\nmodel: local/x\n---\nHello", "Hello", 4, 1},
+	{"---  \nmodel: local/x\n---\t\nHello", "Hello", 4, 1},
+	{"---\n---\nHello", "Hello", 3, 1},
+	{"---\nmodel: local/x\n---", "", 3, 4},
+	{"---\nmodel: local/x\n---\n", "", 4, 1},
+	{"---x\nHello", "---x\nHello", 1, 1},
+	{"", "", 1, 1},
+	{"a\n---\nb", "a\n---\nb", 1, 1},
+	{"---\nmodel: local/x\n---\na\n---\nb", "a\n---\nb", 4, 1},
 };
 
 START_TEST(finds_the_body)
@@ -234,6 +241,9 @@ START_TEST(finds_the_body)
 	ck_assert_uint_eq(body.len, strlen(bodies[_i].body));
 	ck_assert_int_eq(strncmp(body.text, bodies[_i].body, body.len), 0);
 	ck_assert_uint_eq(body.line, bodies[_i].line);
+	ck_assert_uint_eq(body.column, bodies[_i].column);
+	if (strstr(bodies[_i].file, "model: local/x") != NULL)
+		ck_assert_str_eq(endpoint.model, "local/x");
 }
 END_TEST
 
