@@ -157,6 +157,27 @@ END
 	}
 };
 
+subtest 'another provider' => sub {
+	Harness::Web::spew($h->docroot . '/claude.prompt', <<'END');
+---
+model: anthropic/claude-haiku-4-5
+input: { schema: { topic: string } }
+output: { schema: { text: string, note?: string } }
+fpm.feature: content_creation
+---
+{{role "system"}}Quote.{{role "user"}}On {{topic}}.
+END
+	my ($r, $row, $counts) = ask('tokens=41 prompt=101 json={"text": 7}', undef, path => '/claude.prompt', body => {topic => 'love'});
+	is $r->status, 200, 'repaired' or diag $r->body;
+	is ref $r->json->{result}, 'HASH', 'an object';
+	is $counts->{requests}, 2, 'two calls';
+	books $row, $counts, 'settled';
+	my $body = $up->last_body;
+	is_deeply [map { $_->{role} } @{$body->{messages}}], [qw(user assistant user)], 'the conversation goes on';
+	is $body->{output_config}{format}{type}, 'json_schema', 'with its schema as structured output';
+	is $body->{system}, 'Quote.', 'and no words for it';
+};
+
 is $h->value("select count(*) from ai_usage_tracking where state = 'reserved'"), 0, 'no row is without an end';
 is +($h->ctl('audit'))[0], 0, 'promptctl audit finds ledger and counters equal';
 
