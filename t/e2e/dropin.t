@@ -55,6 +55,17 @@ subtest 'models' => sub {
 	like $err, qr{^\Q$bad\E:2:8: error: .*\n\Q$worse\E:2:35: error: }m, 'and says both';
 };
 
+subtest 'behind Apache too' => sub {
+	drop 'plain', front('');
+	for my $kind ('apache') {
+		my $client = $h->client($h->start_web($kind));
+		is $client->post('/plain.prompt', {n => ++$n}, key => $s->{key})->status, 200, "$kind: answers";
+		Harness::Web::spew($h->docroot . '/plain.prompt~', 'what an editor left');
+		is $client->request('GET', '/plain.prompt~')->status, 403, "$kind: what an editor left beside it is not shown";
+		is $client->post('/absent.prompt', {}, key => $s->{key})->status, 404, "$kind: no file, no endpoint";
+	}
+};
+
 subtest 'rates' => sub {
 	drop 'loose', front("fpm.rate: 100/second\n");
 	is ask('loose')->header('RateLimit-Policy'), '"loose";q=30;w=3600', 'a looser one is brought down to the pool\'s';

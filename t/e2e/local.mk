@@ -15,4 +15,4 @@ e2e_tests += t/e2e/tenants.t
 e2e_tests += t/e2e/sweep.t
 e2e_tests += t/e2e/books.t
 e2e_tests += t/e2e/idempotency.t
-e2e_tests += t/e2e/repair.t t/e2e/dropin.t t/e2e/newcomer.t
+e2e_tests += t/e2e/repair.t t/e2e/dropin.t t/e2e/newcomer.t t/e2e/wedsync.t
