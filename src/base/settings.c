@@ -243,6 +243,21 @@ const char *settings_set(struct settings *settings, const char *section, const c
 	return global ? "no such setting in [global]" : "no such setting in a pool";
 }
 
+/* A name without its provider would match nothing, and refuse every file. */
+static bool lists_models(const char *list)
+{
+	static const char between[] = ", \t";
+
+	for (list += strspn(list, between); *list != '\0'; list += strspn(list, between)) {
+		size_t n = strcspn(list, between);
+
+		if (memchr(list, '/', n) == NULL && (n != 1 || *list != '*'))
+			return false;
+		list += n;
+	}
+	return true;
+}
+
 const char *settings_check(const struct settings *settings)
 {
 	enum log_level level;
@@ -253,6 +268,8 @@ const char *settings_check(const struct settings *settings)
 		return "there is no pool: a section such as [www] must follow [global]";
 	if (strchr(settings->default_model, '/') == NULL)
 		return "default_model must be written as provider/model";
+	if (!lists_models(settings->drop_in_models))
+		return "drop_in.models must list models as provider/model";
 	if (settings->prefix[0] != '/' || settings->prefix[strlen(settings->prefix) - 1] == '/')
 		return "prefix must begin with a slash and not end with one";
 	if (*settings->openai_api_key && *settings->openai_api_key_file)

@@ -80,12 +80,24 @@ enum rc frontmatter_check_model(struct frontmatter *fm, const struct value *name
 	                           "nobody will answer for the model \"%.80s\"", name->u.string.text);
 }
 
+void frontmatter_warn_repeated(struct frontmatter *fm, const struct value *name)
+{
+	const struct endpoint *endpoint = fm->endpoint;
+	bool repeated = str_eq(endpoint->model, name->u.string.text);
+
+	for (unsigned i = 0; i < endpoint->fallback_count; i++)
+		repeated = repeated || str_eq(endpoint->fallback[i], name->u.string.text);
+	if (repeated)
+		diagnostics_warning(fm->list, name->line, name->column, "it would only be asked once more", "the model \"%.80s\" is named twice", name->u.string.text);
+}
+
 static enum rc read_model(struct frontmatter *fm, const struct value_member *member)
 {
 	if (member->value->type == VALUE_NULL)
 		return RC_OK;
 	if (member->value->type != VALUE_STRING || member->value->u.string.len == 0)
 		return frontmatter_refuse(fm, member, "openai/gpt-4o-mini", "must be a model's name");
+	frontmatter_warn_repeated(fm, member->value);
 	fm->endpoint->model = member->value->u.string.text;
 	return frontmatter_check_model(fm, member->value);
 }

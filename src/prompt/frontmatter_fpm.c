@@ -116,6 +116,7 @@ static enum rc add_fallback(struct frontmatter *fm, const struct value_member *m
 		return frontmatter_refuse(fm, member, "[anthropic/claude-haiku-4-5]", "must be a list of models' names");
 	if (endpoint->fallback_count == ENDPOINT_FALLBACK_MAX)
 		return frontmatter_refuse(fm, member, NULL, "must name at most 4 models");
+	frontmatter_warn_repeated(fm, model);
 	endpoint->fallback[endpoint->fallback_count++] = model->u.string.text;
 	return frontmatter_check_model(fm, model);
 }

@@ -41,6 +41,9 @@ bool frontmatter_number(const struct value *value, double least, double most, do
 /* Warns of a model's name that nobody will answer to; RC_INVALID (said) for one that the bounds do not allow. */
 enum rc frontmatter_check_model(struct frontmatter *fm, const struct value *name);
 
+/* Warns of a model that is the file's first or one of its fallbacks already. */
+void frontmatter_warn_repeated(struct frontmatter *fm, const struct value *name);
+
 /* The keys under `fpm`: nested as an object, or dotted ("fpm.rate": `name` is "rate"). */
 enum rc frontmatter_fpm(struct frontmatter *fm, const struct value_member *member) MUST_CHECK;
 enum rc frontmatter_fpm_dotted(struct frontmatter *fm, const char *name, const struct value_member *member) MUST_CHECK;

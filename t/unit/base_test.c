@@ -288,6 +288,11 @@ START_TEST(settings_that_contradict_each_other_are_refused)
 	ck_assert_ptr_nonnull(refused("www", "prefix", "/ai/"));
 	ck_assert_ptr_nonnull(refused("www", "prefix", "ai"));
 	ck_assert_ptr_nonnull(refused("www", "default_model", "gpt"));
+	ck_assert_ptr_null(refused("www", "drop_in.models", " openai/gpt-4o-mini,anthropic/claude-* "));
+	ck_assert_ptr_null(refused("www", "drop_in.models", "*"));
+	ck_assert_ptr_nonnull(refused("www", "drop_in.models", "openai/gpt-4o-mini, gpt-5"));
+	ck_assert_ptr_nonnull(refused("www", "drop_in.models", "gpt-*"));
+	ck_assert_ptr_null(refused("www", "drop_in.rate", "5/hour"));
 	ck_assert_ptr_nonnull(refused("global", "log_level", "loud"));
 	ck_assert_ptr_nonnull(refused("www", "openai.api_key_file", "/f"));
 	ck_assert_ptr_nonnull(refused("www", "anthropic.api_key_file", "/f"));
