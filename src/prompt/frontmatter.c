@@ -300,6 +300,8 @@ static enum rc finish(struct frontmatter *fm)
 
 static void set_defaults(struct endpoint *endpoint)
 {
+	endpoint->model = NULL;
+	endpoint->fallback_count = 0;
 	endpoint->temperature = 0.7;
 	endpoint->top_p = -1;
 	endpoint->max_tokens = 1000;

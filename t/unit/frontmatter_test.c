@@ -69,8 +69,8 @@ static const struct endpoint_bounds bounds = {
 /* What is said of these lines in a document root that is held to the bounds. */
 static const char *bounded(const char *lines, enum rc expected)
 {
-	set_up();
-	endpoint.bounds = &bounds;
+	diagnostics_init(&list, arena, "x.prompt");
+	endpoint = (struct endpoint){.name = "generate-x", .arena = arena, .bounds = &bounds};
 	ck_assert_msg(read_lines(lines) == expected, "%s", lines);
 	return list.first == NULL ? "" : diagnostic_text(arena, list.first);
 }
