@@ -26,8 +26,8 @@ static const char *obstacle(const struct request *rq)
 		return "it is from the cache";
 	if (rq->result.stop == STOP_FILTER)
 		return "it was a refusal";
-	if (rq->text.len > (size_t)rq->max_tokens * TOKEN_BYTES)
-		return "it is too long to be sent back";
+	if (rq->text.len > (size_t)rq->max_tokens * TOKEN_BYTES || rq->used.completion > rq->max_tokens)
+		return "the reservation would not cover a repair";
 	if (rq->deadline_us - now < now - rq->called_us)
 		return "no time is left for a repair";
 	return NULL;

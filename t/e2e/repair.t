@@ -117,6 +117,10 @@ subtest 'no repair' => sub {
 	problem $long, 502, 'invalid_generation', 'of an answer that is longer than the reservation covers';
 	is $long_counts->{requests}, 1, 'one call';
 	books $long_row, $long_counts, 'failed';
+	my ($greedy, $greedy_row, $greedy_counts) = ask('tokens=4000 json={"title": 7}');
+	problem $greedy, 502, 'invalid_generation', 'where the first call has used more than its share';
+	is $greedy_counts->{requests}, 1, 'one call';
+	books $greedy_row, $greedy_counts, 'failed';
 	my ($mail, undef, $mail_counts) = ask('text=no JSON', undef, path => $Wedding::EMAIL, body => Wedding::email());
 	is $mail->status, 200, 'of an output that is no JSON';
 	is $mail_counts->{requests}, 1, 'one call';

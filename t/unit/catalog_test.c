@@ -3,6 +3,7 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -88,6 +89,16 @@ int inotify_init1(int flags)
 		return (int)syscall(SYS_inotify_init1, flags);
 	errno = ENOSYS;
 	return -1;
+}
+
+/* Every look at a file's state is counted: the C library's function is overlaid here as well. */
+
+static unsigned looks;
+
+int stat(const char *restrict file, struct stat *restrict st)
+{
+	looks++;
+	return fstatat(AT_FDCWD, file, st, 0);
 }
 
 static void set_up_blind(void)
@@ -346,6 +357,29 @@ START_TEST(does_without_a_pool)
 }
 END_TEST
 
+/* However many files there are: a request looks at its directory, and at nothing else. */
+START_TEST(looks_once_a_request)
+{
+	char name[32];
+
+	put("www/_deep.prompt", "deep");
+	put("www/g.prompt", "good {{> deep}}");
+	for (unsigned i = 0; i < 50; i++) {
+		snprintf(name, sizeof name, "pool/f%u.prompt", i);
+		put(name, "many");
+		snprintf(name, sizeof name, "/api/ai/f%u", i);
+		ck_assert_str_eq(get(name, NULL), "many");
+	}
+	ck_assert_str_eq(get("/", path("www/g.prompt")), "good deep");
+	looks = 0;
+	for (unsigned i = 0; i < 100; i++) {
+		ck_assert_str_eq(get("/api/ai/f7", NULL), "many");
+		ck_assert_str_eq(get("/", path("www/g.prompt")), "good deep");
+	}
+	ck_assert_uint_eq(looks, 200);
+}
+END_TEST
+
 /* Two processes of a pool, as two catalogs with one shelf: what one saw whole, the other serves. */
 START_TEST(shares_the_last_good_one)
 {
@@ -533,6 +567,7 @@ int main(void)
 	tcase_add_checked_fixture(watched, set_up, tear_down);
 	tcase_add_checked_fixture(unwatched, set_up_blind, tear_down);
 	add_all(watched);
+	tcase_add_test(watched, looks_once_a_request);
 	add_all(unwatched);
 	suite_add_tcase(suite, watched);
 	suite_add_tcase(suite, unwatched);
