@@ -114,7 +114,17 @@ static const struct endpoint_bounds *bounds_of(const struct catalog *catalog, co
 	return entry->own ? NULL : catalog->settings.bounds;
 }
 
-/* A file that this process never saw whole: another one may have. */
+static bool is_made_from(const struct endpoint *endpoint, const struct endpoint_text *texts, unsigned count)
+{
+	bool same = endpoint != NULL && endpoint->text_count == count;
+
+	for (unsigned i = 0; same && i < count; i++)
+		same = str_eq(endpoint->texts[i].name, texts[i].name) && endpoint->texts[i].len == texts[i].len &&
+		       memcmp(endpoint->texts[i].bytes, texts[i].bytes, texts[i].len) == 0;
+	return same;
+}
+
+/* A file that broke: this process may never have seen its last good version, or only an older one. Another one has. */
 static void revive(struct catalog *catalog, struct entry *entry)
 {
 	struct arena *arena = arena_new(REVIVE_ARENA_MAX);
@@ -126,7 +136,7 @@ static void revive(struct catalog *catalog, struct entry *entry)
 	if (arena == NULL)
 		return;
 	diagnostics_init(&list, arena, entry->file);
-	if (shelf_find(catalog->settings.shelf, arena, entry->file, &texts, &count) == RC_OK &&
+	if (shelf_find(catalog->settings.shelf, arena, entry->file, &texts, &count) == RC_OK && !is_made_from(entry->live, texts, count) &&
 	    endpoint_load_texts(entry->file, bounds_of(catalog, entry), texts, count, &endpoint, &list) == RC_OK)
 		store_replace(entry, endpoint);
 	arena_free(arena);
@@ -146,7 +156,7 @@ static enum rc load(struct catalog *catalog, struct entry *entry, struct diagnos
 	if (rc == RC_OK) {
 		shelf_keep(catalog->settings.shelf, entry->file, endpoint->texts, endpoint->text_count);
 		store_replace(entry, endpoint);
-	} else if (entry->live == NULL) {
+	} else {
 		revive(catalog, entry);
 	}
 	report(catalog, entry, rc == RC_OK ? NULL : list);

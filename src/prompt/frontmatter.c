@@ -10,7 +10,6 @@
 #include "base/str.h"
 #include "port/yaml.h"
 #include "prompt/frontmatter_key.h"
-#include "prompt/template_lex.h"
 
 #define KEYS_MAX 16u
 #define STOPS_MAX 4u
@@ -337,74 +336,6 @@ static enum rc default_feature(struct endpoint *endpoint)
 	return RC_OK;
 }
 
-/* With its end: LF, CRLF, or the CR of old. */
-static size_t line_length(const char *text, size_t n)
-{
-	size_t len = 0;
-
-	while (len < n && text[len] != '\n' && text[len] != '\r')
-		len++;
-	if (len + 1 < n && text[len] == '\r' && text[len + 1] == '\n')
-		len++;
-	return len < n ? len + 1 : n;
-}
-
-static bool is_blank(const char *text, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (strchr(" \t\r\n", text[i]) == NULL || text[i] == '\0')
-			return false;
-	return true;
-}
-
-static bool is_fence(const char *line, size_t n)
-{
-	return n >= 3 && memcmp(line, "---", 3) == 0 && is_blank(line + 3, n - 3);
-}
-
-/* The offset of the line that opens front matter: the first, but for blank ones and a header of comments. n where none does. */
-static size_t find_start(const char *text, size_t n)
-{
-	size_t at = 0, len;
-
-	while (at < n && !is_fence(text + at, len = line_length(text + at, n - at))) {
-		if (text[at] != '#' && !is_blank(text + at, len))
-			return n;
-		at += len;
-	}
-	return at;
-}
-
-/* The offset of the line that closes it, from the opening one on; n where none does. */
-static size_t find_end(const char *text, size_t n, size_t start)
-{
-	size_t at = start + line_length(text + start, n - start);
-
-	while (at < n && !is_fence(text + at, line_length(text + at, n - at)))
-		at += line_length(text + at, n - at);
-	return at;
-}
-
-/* Dotprompt drops the white space before and behind the template (JavaScript's, String.prototype.trim). */
-static void find_body(const char *text, size_t n, size_t at, struct frontmatter_body *body)
-{
-	size_t len;
-
-	*body = (struct frontmatter_body){.line = 1, .column = 1};
-	while (at < n && (len = lexer_space(text + at, n - at)) > 0)
-		at += len;
-	while (n > at && (len = lexer_space_before(text + at, n - at)) > 0)
-		n -= len;
-	for (size_t i = 0; i < at; i++) {
-		bool ends = text[i] == '\n' || (text[i] == '\r' && (i + 1 == at || text[i + 1] != '\n'));
-
-		body->line += ends;
-		body->column = ends ? 1 : body->column + (((unsigned char)text[i] & 0xC0) != 0x80);
-	}
-	body->text = text + at;
-	body->len = n - at;
-}
-
 /* The YAML is parsed from the file's first line on, so that its lines are the file's: what comes before the first "---" are comments to it, too. */
 static enum rc read_yaml(struct frontmatter *fm, const char *text, size_t n)
 {
@@ -424,23 +355,15 @@ static enum rc read_yaml(struct frontmatter *fm, const char *text, size_t n)
 enum rc frontmatter_read(struct endpoint *endpoint, const char *text, size_t n, struct frontmatter_body *body, struct diagnostics *list)
 {
 	struct frontmatter fm = {.endpoint = endpoint, .list = list};
-	size_t mark = n >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0, start, end;
-	enum rc rc = RC_OK;
+	size_t mark = n >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0, end;
+	enum rc rc;
 
 	text += mark; /* Windows editors put a byte order mark first */
 	n -= mark;
 	set_defaults(endpoint);
-	start = find_start(text, n);
-	end = start < n ? find_end(text, n, start) : n;
-	if (start == 0 && n > 0 && end >= n)
+	if (frontmatter_find(text, n, &end, body) != RC_OK)
 		return diagnostics_error(list, 1, 1, "close it with a line \"---\"", "the front matter has no end");
-	if (end < n) {
-		find_body(text, n, end + line_length(text + end, n - end), body);
-		rc = read_yaml(&fm, text, end);
-	} else {
-		*body = (struct frontmatter_body){.text = text, .len = n, .line = 1, .column = 1};
-		rc = frontmatter_metadata(&fm, NULL);
-	}
+	rc = end > 0 ? read_yaml(&fm, text, end) : frontmatter_metadata(&fm, NULL);
 	apply_bounds(endpoint);
 	return rc == RC_OK ? default_feature(endpoint) : rc;
 }

@@ -25,6 +25,10 @@ struct frontmatter_table {
 	bool strict; /* an unknown key is an error, not a warning */
 };
 
+/* Finds front matter in a file, and the template behind it. It reaches from the file's start to `end`, where the line that closes it begins; 0 where there is none,
+ * and all of the file is the template. RC_INVALID where it is not closed. A header of comments that nothing closes is none. */
+enum rc frontmatter_find(const char *text, size_t n, size_t *end, struct frontmatter_body *body) MUST_CHECK;
+
 /* Reads every member of an object by the table; goes on after errors, so that all are told at once. */
 enum rc frontmatter_members(struct frontmatter *fm, const struct value *object, const struct frontmatter_table *table) MUST_CHECK;
 

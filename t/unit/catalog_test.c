@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/str.h"
@@ -413,11 +415,19 @@ START_TEST(shares_the_last_good_one)
 	ck_assert_ptr_nonnull(strstr(complaints[0].message, "unknown helper \"nonsense\""));
 	ck_assert(complaints[0].serving);
 
+	put("www/g.prompt", "better"); /* which the second one does not see */
+	catalog = first;
+	ck_assert_str_eq(get("/", path("www/g.prompt")), "better");
+	put("www/g.prompt", "worse {{nonsense 1}}");
+	catalog = second;
+	ck_assert_str_eq(get("/", path("www/g.prompt")), "better");
+	catalog = first;
+
 	put("www/g.prompt", "mended"); /* and found to be so by one that was not asked for it */
 	counts(2, 0);
 	shelf_complaints(shelf, arena, &count);
 	ck_assert_uint_eq(count, 0);
-	ck_assert_uint_eq(recoveries, 1);
+	ck_assert_uint_eq(recoveries, 2);
 	put("www/never.prompt", "{{#if");
 	ck_assert_str_eq(get("/", path("www/never.prompt")), "invalid");
 	ck_assert(!shelf_complaints(shelf, arena, &count)[0].serving);
@@ -489,6 +499,45 @@ START_TEST(the_shelf_is_bounded)
 	arena_free(arena);
 	shelf_free(shelf);
 	shelf_free(NULL);
+}
+END_TEST
+
+static void keep_for_ever(struct shelf *shelf, const struct endpoint_text *text, int ready)
+{
+	if (write(ready, "x", 1) != 1)
+		_exit(1);
+	for (;;)
+		shelf_keep(shelf, "/f", text, 1);
+}
+
+/* A process that dies at work on the shelf, as it is most of its time here, leaves it usable: what it held may be lost, nobody waits for it. */
+START_TEST(survives_who_dies_at_it)
+{
+	static char big[256u << 10];
+	struct shelf *shelf = shelf_new();
+	struct endpoint_text text = {.name = "", .bytes = big, .len = sizeof big}, *found;
+	struct arena *arena = arena_new(1u << 20);
+	unsigned count;
+	int ready[2];
+	char byte;
+
+	ck_assert_int_eq(pipe(ready), 0);
+	for (unsigned round = 0; round < 20; round++) {
+		pid_t child = fork();
+
+		if (child == 0)
+			keep_for_ever(shelf, &text, ready[1]);
+		ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+		kill(child, SIGKILL);
+		ck_assert_int_eq(waitpid(child, NULL, 0), child);
+		text.len = 3;
+		shelf_keep(shelf, "/g", &text, 1);
+		text.len = sizeof big;
+		ck_assert_int_eq(shelf_find(shelf, arena, "/g", &found, &count), RC_OK);
+		ck_assert_uint_eq(found[0].len, 3);
+	}
+	arena_free(arena);
+	shelf_free(shelf);
 }
 END_TEST
 
@@ -568,6 +617,7 @@ int main(void)
 	tcase_add_checked_fixture(unwatched, set_up_blind, tear_down);
 	add_all(watched);
 	tcase_add_test(watched, looks_once_a_request);
+	tcase_add_test(watched, survives_who_dies_at_it);
 	add_all(unwatched);
 	suite_add_tcase(suite, watched);
 	suite_add_tcase(suite, unwatched);
