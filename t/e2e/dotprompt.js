@@ -32,7 +32,7 @@ function value() {
 	return `${open}${pick(names)}${close},`;
 }
 
-const text = () => pick(['Hello', 'world.', 'a\nb', ' x ', 'é 💍', '<b>', '---', '# t', '\\{{raw}}', '"q"', '<<<dotprompt:x>>>']);
+const text = () => pick(['Hello', 'world.', 'a\nb', ' x ', 'é 💍', '<b>', '--', '# t', '\\{{raw}}', '"q"', '<<<dotprompt:x>>>']);
 const role = () => `{{role "${pick(['system', 'user', 'model'])}"}}`;
 const json = () => `{{json ${pick(['list', 'place', 'name', 'count', 'this', '@plan', '@metadata.prompt', '@metadata.messages'])}${pick(['', ' indent=2'])}}},`;
 const partial = () => pick(['{{>line}}', '{{> line name="Z"}}', '{{>line place}}', '{{> deep list=list n=3}}', ' {{>deep}}\n', '{{>turn}}', '{{>line this extra=name}}']);
