@@ -63,6 +63,19 @@ subtest 'a repaired answer is cached, a broken one is not' => sub {
 	is $counts->{requests}, 0, 'without a call';
 };
 
+subtest 'under an idempotency key the repaired answer is given again' => sub {
+	my ($s, $body) = ($h->supplier('enterprise'), form());
+	my %with = (key => $s->{key}, headers => {'Idempotency-Key' => "repair-$$"});
+	$up->reset;
+	$up->next(1, 'json={"title": 7}');
+	my $first = $h->post($Wedding::FORM, $body, %with);
+	my $second = $h->post($Wedding::FORM, $body, %with);
+	is $first->status, 200, 'repaired';
+	is $second->body, $first->body, 'the same again, usage and all';
+	is $up->counts->{requests}, 2, 'the two calls of the first';
+	is scalar(my @rows = $h->ledger(supplier_id => $s->{id})), 1, 'one row';
+};
+
 for my $words ('tokens=33 json={"title": 7}', 'tokens=33 text=no JSON at all', 'json=[]') {
 	subtest "twice wrong: $words" => sub {
 		my ($r, $row, $counts) = ask(undef, directive($words));
