@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/str.h"
 
-enum kind { TEXT, SECRET, NUMBER, OCTAL, BOOLEAN, TIME, SIZE };
+enum kind { TEXT, SECRET, NUMBER, OCTAL, BOOLEAN, TIME, SIZE, RATE };
 
 struct setting {
 	const char *name;
@@ -61,6 +61,12 @@ static const struct setting pool_table[] = {
 	{"max_output_tokens", NUMBER, AT(max_output_tokens), "4096", 1, 1000000, "Ceiling on an endpoint's maxOutputTokens."},
 	{"input_max_string", NUMBER, AT(input_max_string), "8000", 1, 1000000, "Characters of a string in the input whose schema states no maximum."},
 	{"input_max_items", NUMBER, AT(input_max_items), "200", 1, 1000000, "Items of an array in the input whose schema states no maximum."},
+	{"drop_in.models", TEXT, AT(drop_in_models), "", 0, 0,
+	 "Models that .prompt files of document roots may name, separated by commas; a * at an end stands for any. Unset: any. The default_model is always allowed."},
+	{"drop_in.max_output_tokens", NUMBER, AT(drop_in_max_output_tokens), "0", 0, 1000000,
+	 "Ceiling on the maxOutputTokens of .prompt files of document roots; 0: max_output_tokens alone."},
+	{"drop_in.rate", RATE, AT(drop_in_rate), "", 0, 0,
+	 "Rate that every .prompt file of document roots is held to, such as 60/hour or 10/second burst 20; one of its own counts where it is tighter. Unset: none."},
 	{"database", TEXT, AT(database), "", 0, 0, "PostgreSQL connection string; unset: the PG* environment. Keep the password in a password file."},
 	{"database.connections", NUMBER, AT(database_connections), "3", 1, 32, "Connections of each worker."},
 	{"database.batch", NUMBER, AT(database_batch), "32", 1, 64, "Admissions and settlements that may share one transaction."},
@@ -122,6 +128,15 @@ static const char *read_octal(const struct setting *row, const char *value, int6
 	return NULL;
 }
 
+static const char *read_rate(const char *value, struct rate *out)
+{
+	if (*value == '\0') {
+		*out = (struct rate){0};
+		return NULL;
+	}
+	return rate_parse(value, out) == RC_OK ? NULL : "must be a rate such as 60/hour or 10/second burst 20";
+}
+
 static const char *read_amount(const struct setting *row, const char *value, int64_t *out)
 {
 	static _Thread_local char reason[128];
@@ -166,6 +181,8 @@ static const char *assign(struct settings *settings, const struct setting *row, 
 		return assign_text(member(settings, row), value);
 	if (row->kind == BOOLEAN)
 		return read_boolean(value, member(settings, row));
+	if (row->kind == RATE)
+		return read_rate(value, member(settings, row));
 	if (row->kind == OCTAL)
 		return read_octal(row, value, member(settings, row));
 	return read_amount(row, value, member(settings, row));
@@ -226,6 +243,21 @@ const char *settings_set(struct settings *settings, const char *section, const c
 	return global ? "no such setting in [global]" : "no such setting in a pool";
 }
 
+/* A name without its provider would match nothing, and refuse every file. */
+static bool lists_models(const char *list)
+{
+	static const char between[] = ", \t";
+
+	for (list += strspn(list, between); *list != '\0'; list += strspn(list, between)) {
+		size_t n = strcspn(list, between);
+
+		if (memchr(list, '/', n) == NULL && (n != 1 || *list != '*'))
+			return false;
+		list += n;
+	}
+	return true;
+}
+
 const char *settings_check(const struct settings *settings)
 {
 	enum log_level level;
@@ -236,6 +268,8 @@ const char *settings_check(const struct settings *settings)
 		return "there is no pool: a section such as [www] must follow [global]";
 	if (strchr(settings->default_model, '/') == NULL)
 		return "default_model must be written as provider/model";
+	if (!lists_models(settings->drop_in_models))
+		return "drop_in.models must list models as provider/model";
 	if (settings->prefix[0] != '/' || settings->prefix[strlen(settings->prefix) - 1] == '/')
 		return "prefix must begin with a slash and not end with one";
 	if (*settings->openai_api_key && *settings->openai_api_key_file)

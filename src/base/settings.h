@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "base/rc.h"
+#include "base/rate.h"
 
 /* Times are milliseconds, sizes bytes. Strings are never NULL; "" is unset. */
 struct settings {
@@ -35,6 +35,9 @@ struct settings {
 	int64_t heartbeat, send_timeout;
 	const char *endpoints, *prefix, *default_model;
 	int64_t max_output_tokens, input_max_string, input_max_items;
+	const char *drop_in_models;
+	int64_t drop_in_max_output_tokens;
+	struct rate drop_in_rate;
 	const char *database;
 	int64_t database_connections, database_batch, database_connect_timeout, database_statement_timeout, database_retry;
 	int64_t authenticate_cache;

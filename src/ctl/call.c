@@ -54,7 +54,7 @@ static int serve(struct call *call, int listen_fd)
 	if (rc == RC_OK)
 		rc = fcgi_new(listen_fd, &fcgi);
 	if (rc == RC_OK)
-		rc = service_new(&call->settings, worker, &service);
+		rc = service_new(&call->settings, worker, NULL, &service);
 	if (rc == RC_OK)
 		rc = fcgi_accept(fcgi);
 	if (rc == RC_OK) {

@@ -141,6 +141,7 @@ enum ctl_status usage_run(struct ctl *ctl);
 
 /* Lints the file, or the files of the directory, and prints what it finds; counts files and errors up. RC_SYS when it cannot be read (said). */
 struct lint_count {
+	const struct endpoint_bounds *bounds; /* what the files are held to; NULL for nothing */
 	unsigned files, errors, warnings;
 };
 enum rc lint_path(struct arena *arena, const char *path, struct lint_count *count) MUST_CHECK;

@@ -32,7 +32,7 @@ static enum rc lint_file(const char *path, struct lint_count *count)
 	if (arena == NULL)
 		return RC_NOMEM;
 	diagnostics_init(&list, arena, path);
-	rc = endpoint_load(path, &endpoint, &list);
+	rc = endpoint_load(path, count->bounds, &endpoint, &list);
 	endpoint_free(endpoint);
 	print(&list);
 	if (rc != RC_OK && list.errors == 0)
@@ -111,7 +111,7 @@ struct endpoint *ctl_endpoint(struct ctl *ctl, const char *file)
 	enum rc rc;
 
 	diagnostics_init(&list, ctl->arena, file);
-	rc = endpoint_load(file, &endpoint, &list);
+	rc = endpoint_load(file, NULL, &endpoint, &list);
 	for (const struct diagnostic *entry = list.first; entry != NULL; entry = entry->next)
 		if (!entry->warning)
 			fprintf(stderr, "%s\n", diagnostic_text(ctl->arena, entry));
@@ -128,13 +128,11 @@ static const char *plural(unsigned n)
 	return n == 1 ? "" : "s";
 }
 
-enum ctl_status lint_run(struct ctl *ctl)
+static enum ctl_status lint(struct ctl *ctl, const struct endpoint_bounds *bounds)
 {
-	struct lint_count count = {0};
+	struct lint_count count = {.bounds = bounds};
 	enum rc rc = RC_OK, each;
 
-	if (!ctl_options(ctl, NULL, 0, 1, (unsigned)-1))
-		return ctl->status;
 	for (unsigned i = 0; i < ctl->operand_count; i++) {
 		each = lint_path(ctl->arena, ctl->operands[i], &count);
 		rc = each != RC_OK ? each : rc;
@@ -144,4 +142,26 @@ enum ctl_status lint_run(struct ctl *ctl)
 	if (rc != RC_OK)
 		return CTL_CANNOT;
 	return count.errors == 0 ? CTL_DONE : CTL_NO;
+}
+
+enum ctl_status lint_run(struct ctl *ctl)
+{
+	const char *config = NULL;
+	const struct ctl_option options[] = {
+		{"config", "FILE", "a pool's settings: hold the files to what it lets a document root do", &config, NULL}};
+	struct endpoint_bounds bounds;
+	struct settings settings;
+	enum ctl_status status;
+
+	if (!ctl_options(ctl, options, COUNT_OF(options), 1, (unsigned)-1))
+		return ctl->status;
+	if (config == NULL)
+		return lint(ctl, NULL);
+	settings_init(&settings);
+	status = ctl_settings(config, &settings);
+	bounds = endpoint_bounds_of(&settings);
+	if (status == CTL_DONE)
+		status = lint(ctl, &bounds);
+	settings_free(&settings);
+	return status;
 }

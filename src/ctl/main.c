@@ -16,7 +16,7 @@
 
 static const struct ctl_command commands[] = {
 	{"new", "NAME", "write a commented starting file NAME.prompt", new_run, CTL_NOTHING},
-	{"lint", "FILE|DIRECTORY…", "say what is wrong with .prompt files, and where", lint_run, CTL_NOTHING},
+	{"lint", "FILE|DIRECTORY… [--config FILE]", "say what is wrong with .prompt files, and where", lint_run, CTL_NOTHING},
 	{"render", "FILE [--check] <INPUT", "print the messages that a .prompt file makes of an input", render_run, CTL_NOTHING},
 	{"call", "FILE [--config FILE] [--stream | --events] [--verbose] <INPUT", "send a request through the whole pipeline", call_run, CTL_NOTHING},
 	{"configtest", "[--config FILE]", "check the settings file and the endpoints it names", configtest_run, CTL_NOTHING},

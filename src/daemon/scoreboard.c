@@ -28,7 +28,8 @@ struct scoreboard *scoreboard_new(void)
 		return NULL;
 	board->started = time(NULL);
 	board->master = getpid();
-	return board;
+	board->shelf = shelf_new();
+	return board->shelf == NULL ? NULL : board;
 }
 
 struct slot *scoreboard_take(struct scoreboard *board)

@@ -44,6 +44,7 @@ struct scoreboard {
 	pid_t master;
 	atomic_long reloads, deaths; /* deaths: workers that ended without being told to */
 	atomic_long ended[COUNTER_COUNT_]; /* of workers that are no more */
+	struct shelf *shelf; /* what the workers know of .prompt files together */
 	struct slot slots[SCOREBOARD_SLOTS];
 };
 

@@ -41,6 +41,35 @@ static void write_totals(const struct status *status, struct buf *out)
 	}
 }
 
+/* Of the files as they are now. Files of document roots count as endpoints once they were asked for. */
+static const struct shelf_complaint *look_at_files(const struct status *status, struct arena *arena, unsigned *serving, unsigned *broken)
+{
+	unsigned count; /* of this worker's files alone */
+
+	catalog_count(status->catalog, serving, &count);
+	return shelf_complaints(status->board->shelf, arena, broken);
+}
+
+/* A file's line as a compiler would say it, and what that means for its callers. */
+static void write_files(const struct status *status, struct buf *out)
+{
+	unsigned serving, broken;
+	const struct shelf_complaint *complaints = look_at_files(status, out->arena, &serving, &broken);
+
+	buf_printf(out, "endpoints:            %u\nbroken files:         %u\n", serving, broken);
+	for (unsigned i = 0; i < broken; i++) {
+		const struct shelf_complaint *c = &complaints[i];
+
+		buf_printf(out, "  %s", c->at);
+		if (c->line > 0)
+			buf_printf(out, ":%u:%u", c->line, c->column);
+		buf_printf(out, ": %s; since %lld s; ", c->message, (long long)(time(NULL) - c->since));
+		if (!str_eq(c->at, c->file))
+			buf_printf(out, "used by %s; ", c->file);
+		buf_puts(out, c->serving ? "its last good version is served\n" : "nothing is served\n");
+	}
+}
+
 static bool in_use(const struct slot *slot)
 {
 	return atomic_load(&slot->state) != SLOT_FREE;
@@ -49,6 +78,7 @@ static bool in_use(const struct slot *slot)
 static void write_text(const struct status *status, struct buf *out)
 {
 	write_totals(status, out);
+	write_files(status, out);
 	buf_puts(out, "\npid      state     since    threads  active   accepted requests\n");
 	for (unsigned i = 0; i < SCOREBOARD_SLOTS; i++) {
 		const struct slot *slot = &status->board->slots[i];
@@ -71,6 +101,32 @@ static void write_json_worker(const struct slot *slot, struct buf *out)
 	buf_puts(out, "}");
 }
 
+static void write_json_text(struct buf *out, const char *name, const char *text)
+{
+	buf_printf(out, "\"%s\": ", name);
+	buf_json_string(out, text, strlen(text));
+}
+
+static void write_json_files(const struct status *status, struct buf *out)
+{
+	unsigned serving, broken;
+	const struct shelf_complaint *complaints = look_at_files(status, out->arena, &serving, &broken);
+
+	buf_printf(out, ", \"endpoints\": %u, \"broken\": [", serving);
+	for (unsigned i = 0; i < broken; i++) {
+		const struct shelf_complaint *c = &complaints[i];
+
+		buf_puts(out, i == 0 ? "{" : ", {");
+		write_json_text(out, "file", c->file);
+		buf_puts(out, ", ");
+		write_json_text(out, "at", c->at);
+		buf_printf(out, ", \"line\": %u, \"column\": %u, ", c->line, c->column);
+		write_json_text(out, "message", c->message);
+		buf_printf(out, ", \"since\": %lld, \"serving\": %s}", (long long)c->since, c->serving ? "true" : "false");
+	}
+	buf_puts(out, "]");
+}
+
 static void write_json(const struct status *status, struct buf *out)
 {
 	const struct scoreboard *board = status->board;
@@ -84,6 +140,7 @@ static void write_json(const struct status *status, struct buf *out)
 	           scoreboard_active(board));
 	for (int c = 0; c < COUNTER_COUNT_; c++)
 		buf_printf(out, ", \"%s\": %ld", scoreboard_counter_name(c), scoreboard_sum(board, c));
+	write_json_files(status, out);
 	buf_puts(out, ", \"workers\": [");
 	for (unsigned i = 0; i < SCOREBOARD_SLOTS; i++) {
 		if (!in_use(&board->slots[i]))
@@ -106,6 +163,7 @@ static void write_metric(const struct status *status, struct buf *out, const cha
 static void write_metrics(const struct status *status, struct buf *out)
 {
 	const struct scoreboard *board = status->board;
+	unsigned endpoints, broken;
 	long serving = 0, threads = 0;
 
 	for (unsigned i = 0; i < SCOREBOARD_SLOTS; i++) {
@@ -125,6 +183,9 @@ static void write_metrics(const struct status *status, struct buf *out)
 	write_metric(status, out, "active", "gauge", "Requests in hand.", scoreboard_active(board));
 	write_metric(status, out, "workers", "gauge", "Workers that take requests.", serving);
 	write_metric(status, out, "threads", "gauge", "Requests they can have in hand.", threads);
+	look_at_files(status, out->arena, &endpoints, &broken);
+	write_metric(status, out, "endpoints", "gauge", "Endpoints that serve.", endpoints);
+	write_metric(status, out, "endpoints_broken", "gauge", "Files that do not load now.", broken);
 	write_metric(status, out, "start_time_seconds", "gauge", "When the daemon started, in seconds since 1970.", (long)board->started);
 }
 

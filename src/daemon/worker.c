@@ -333,9 +333,11 @@ static enum rc begin(struct worker *worker)
 	if (rc == RC_OK)
 		rc = fcgi_allow(settings->listen_allowed_clients);
 	if (rc == RC_OK)
-		rc = service_new(settings, worker->start->slot->name, &worker->service);
-	if (rc == RC_OK)
+		rc = service_new(settings, worker->start->slot->name, worker->start->board->shelf, &worker->service);
+	if (rc == RC_OK) {
+		worker->status.catalog = worker->service->catalog;
 		rc = lobby_open(&worker->lobby);
+	}
 	if (rc == RC_OK)
 		rc = start_threads(worker);
 	return rc;
@@ -351,7 +353,7 @@ static enum rc report_ready(const struct worker_start *start)
 
 int worker_run(const struct worker_start *start)
 {
-	struct worker worker = {.start = start, .main = pthread_self(), .status = {start->settings, start->board}};
+	struct worker worker = {.start = start, .main = pthread_self(), .status = {.settings = start->settings, .board = start->board}};
 	enum rc rc;
 
 	child_signals(&worker.signals);

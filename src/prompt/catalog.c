@@ -26,12 +26,14 @@
 #define SUFFIX ".prompt"
 #define PATH_BYTES_MAX 4096u
 #define REPORT_ARENA_MAX (1u << 20)
+#define REVIVE_ARENA_MAX (16u << 20) /* a file with all its partials */
 
 struct catalog {
 	pthread_mutex_t lock;
 	struct catalog_settings settings; /* its strings are copies of ours */
 	struct directory *pool;           /* NULL for none */
 	bool unlisted;                    /* files may have come to the pool's directory that have no entry yet */
+	struct shelf *own_shelf; /* NULL where settings name one */
 	struct store store;
 };
 
@@ -97,36 +99,53 @@ static void note(void *user, enum watch_kind kind, int id, const char *name)
 
 /* Loading and reporting. */
 
-static char *complaint_of(struct diagnostics *list)
-{
-	struct buf text;
-
-	buf_init(&text, list->arena, REPORT_ARENA_MAX / 2);
-	for (const struct diagnostic *d = list->first; d != NULL; d = d->next) {
-		const char *line = diagnostic_text(list->arena, d);
-
-		buf_puts(&text, line == NULL ? "" : line);
-		buf_putc(&text, '\n');
-	}
-	return strdup(buf_text(&text));
-}
-
-/* Once for each state: what was said last is not said again. */
+/* Once for each state, by whichever process finds it: what was said last is not said again. */
 static void report(struct catalog *catalog, struct entry *entry, struct diagnostics *list)
 {
-	char *complaint = list == NULL ? NULL : complaint_of(list);
-	bool news = !str_eq(complaint, entry->complaint);
+	struct shelf *shelf = catalog->settings.shelf;
+	bool news = list == NULL ? shelf_mend(shelf, entry->file) : shelf_complain(shelf, entry->file, list, entry->live != NULL);
 
-	free(entry->complaint);
-	entry->complaint = complaint;
 	if (news && catalog->settings.report != NULL)
 		catalog->settings.report(catalog->settings.user, entry->file, list);
+}
+
+static const struct endpoint_bounds *bounds_of(const struct catalog *catalog, const struct entry *entry)
+{
+	return entry->own ? NULL : catalog->settings.bounds;
+}
+
+static bool is_made_from(const struct endpoint *endpoint, const struct endpoint_text *texts, unsigned count)
+{
+	bool same = endpoint != NULL && endpoint->text_count == count;
+
+	for (unsigned i = 0; same && i < count; i++)
+		same = str_eq(endpoint->texts[i].name, texts[i].name) && endpoint->texts[i].len == texts[i].len &&
+		       memcmp(endpoint->texts[i].bytes, texts[i].bytes, texts[i].len) == 0;
+	return same;
+}
+
+/* A file that broke: this process may never have seen its last good version, or only an older one. Another one has. */
+static void revive(struct catalog *catalog, struct entry *entry)
+{
+	struct arena *arena = arena_new(REVIVE_ARENA_MAX);
+	struct endpoint_text *texts;
+	struct endpoint *endpoint;
+	struct diagnostics list;
+	unsigned count;
+
+	if (arena == NULL)
+		return;
+	diagnostics_init(&list, arena, entry->file);
+	if (shelf_find(catalog->settings.shelf, arena, entry->file, &texts, &count) == RC_OK && !is_made_from(entry->live, texts, count) &&
+	    endpoint_load_texts(entry->file, bounds_of(catalog, entry), texts, count, &endpoint, &list) == RC_OK)
+		store_replace(entry, endpoint);
+	arena_free(arena);
 }
 
 static enum rc load(struct catalog *catalog, struct entry *entry, struct diagnostics *list)
 {
 	struct endpoint *endpoint = NULL;
-	enum rc rc = endpoint_load_traced(entry->file, &endpoint, list, &entry->trace);
+	enum rc rc = endpoint_load_traced(entry->file, bounds_of(catalog, entry), &endpoint, list, &entry->trace);
 
 	if (rc == RC_NOMEM)
 		return rc;
@@ -134,8 +153,12 @@ static enum rc load(struct catalog *catalog, struct entry *entry, struct diagnos
 		return RC_NOTFOUND;
 	entry->stale = rc == RC_SYS; /* whatever kept it from being read may pass without the file changing */
 	entry->broken = rc != RC_OK;
-	if (rc == RC_OK)
+	if (rc == RC_OK) {
+		shelf_keep(catalog->settings.shelf, entry->file, endpoint->texts, endpoint->text_count);
 		store_replace(entry, endpoint);
+	} else {
+		revive(catalog, entry);
+	}
 	report(catalog, entry, rc == RC_OK ? NULL : list);
 	return RC_OK;
 }
@@ -159,8 +182,10 @@ static enum rc refresh(struct catalog *catalog, struct entry *entry)
 		return RC_NOMEM;
 	diagnostics_init(&list, arena, entry->file);
 	rc = load(catalog, entry, &list);
-	if (rc == RC_NOTFOUND)
+	if (rc == RC_NOTFOUND) {
+		shelf_forget(catalog->settings.shelf, entry->file);
 		store_remove(&catalog->store, entry);
+	}
 	arena_free(arena);
 	return rc;
 }
@@ -243,7 +268,15 @@ static char *own_file(const struct catalog *catalog, const char *path)
 	return join(catalog->pool->path, name, strlen(name), SUFFIX);
 }
 
-static enum rc find_file(struct catalog *catalog, const char *file, bool own, const struct endpoint **out)
+/* A file of the pool's directory is the operator's, also where a web server hands it over. */
+static bool is_own(const struct catalog *catalog, const char *file)
+{
+	size_t n = catalog->pool == NULL ? 0 : strlen(catalog->pool->path);
+
+	return n > 0 && strncmp(file, catalog->pool->path, n) == 0 && file[n] == '/' && strchr(file + n + 1, '/') == NULL;
+}
+
+static enum rc find_file(struct catalog *catalog, const char *file, const struct endpoint **out)
 {
 	struct entry *entry = store_find(&catalog->store, file);
 	struct stat st;
@@ -252,7 +285,7 @@ static enum rc find_file(struct catalog *catalog, const char *file, bool own, co
 	if (entry == NULL && stat(file, &st) != 0 && (errno == ENOENT || errno == ENOTDIR))
 		return RC_NOTFOUND; /* found out without making an entry and a watch for every path somebody tries */
 	if (entry == NULL)
-		entry = store_add(&catalog->store, file, own);
+		entry = store_add(&catalog->store, file, is_own(catalog, file));
 	if (entry == NULL)
 		return RC_NOMEM;
 	entry->used = ++catalog->store.clock;
@@ -274,7 +307,7 @@ enum rc catalog_find(struct catalog *catalog, const char *path, const char *scri
 	pthread_mutex_lock(&catalog->lock);
 	file = guest != NULL ? guest : own_file(catalog, path);
 	watch_read(catalog->store.watcher, note, catalog);
-	rc = file == NULL ? RC_NOTFOUND : find_file(catalog, file, guest == NULL, out);
+	rc = file == NULL ? RC_NOTFOUND : find_file(catalog, file, out);
 	pthread_mutex_unlock(&catalog->lock);
 	free(file);
 	return rc;
@@ -304,6 +337,25 @@ static void tally(void *user, struct entry *entry)
 	sum->broken += entry->broken;
 }
 
+/* Looks at the files that other processes found broken: they may have been mended since, or gone. */
+static void look_at_complaints(struct catalog *catalog)
+{
+	struct arena *arena = arena_new(REPORT_ARENA_MAX);
+	const struct shelf_complaint *complaints = NULL;
+	unsigned count = 0;
+
+	if (arena != NULL)
+		complaints = shelf_complaints(catalog->settings.shelf, arena, &count);
+	for (unsigned i = 0; complaints != NULL && i < count; i++) {
+		const char *file = complaints[i].file;
+		struct entry *entry = store_find(&catalog->store, file) == NULL ? store_add(&catalog->store, file, is_own(catalog, file)) : NULL;
+
+		if (entry != NULL)
+			refresh_visited(catalog, entry);
+	}
+	arena_free(arena);
+}
+
 void catalog_count(struct catalog *catalog, unsigned *serving, unsigned *broken)
 {
 	struct tally sum = {0, 0};
@@ -317,6 +369,7 @@ void catalog_count(struct catalog *catalog, unsigned *serving, unsigned *broken)
 			catalog->unlisted = true;
 	}
 	store_each(&catalog->store, NULL, refresh_visited, catalog);
+	look_at_complaints(catalog);
 	store_each(&catalog->store, NULL, tally, &sum);
 	pthread_mutex_unlock(&catalog->lock);
 	*serving = sum.serving;
@@ -355,7 +408,9 @@ enum rc catalog_new(const struct catalog_settings *settings, struct catalog **ou
 	catalog->settings.prefix = strdup(settings->prefix == NULL ? "" : settings->prefix);
 	catalog->settings.directory = settings->directory == NULL ? NULL : strdup(settings->directory);
 	catalog->store.watcher = watch_open();
-	rc = catalog->settings.prefix == NULL || (settings->directory != NULL && catalog->settings.directory == NULL) ? RC_NOMEM : open_pool(catalog);
+	if (settings->shelf == NULL)
+		catalog->settings.shelf = catalog->own_shelf = shelf_new();
+	rc = catalog->settings.shelf == NULL || catalog->settings.prefix == NULL || (settings->directory != NULL && catalog->settings.directory == NULL) ? RC_NOMEM : open_pool(catalog);
 	if (rc == RC_OK) {
 		*out = catalog;
 	} else {
@@ -379,6 +434,7 @@ void catalog_free(struct catalog *catalog)
 	}
 	free((char *)(uintptr_t)catalog->settings.prefix);
 	free((char *)(uintptr_t)catalog->settings.directory);
+	shelf_free(catalog->own_shelf);
 	pthread_mutex_destroy(&catalog->lock);
 	free(catalog);
 }

@@ -8,13 +8,15 @@
 #ifndef PROMPT_CATALOG_H
 #define PROMPT_CATALOG_H
 
-#include "prompt/endpoint.h"
+#include "prompt/shelf.h"
 
 struct catalog;
 
 struct catalog_settings {
 	const char *directory;     /* of the pool's own endpoints; NULL for none */
 	const char *prefix;        /* "/api/ai": no slash at its end */
+	const struct endpoint_bounds *bounds; /* what files of document roots are held to; NULL for nothing. They outlive the catalog */
+	struct shelf *shelf;       /* what the pool's processes know together; NULL: the catalog has one of its own */
 	/* Called once for each new state of a file that does not load (and when it loads again, with NULL); may be NULL. Any thread. */
 	void (*report)(void *user, const char *file, const struct diagnostics *list);
 	void *user;
@@ -29,7 +31,8 @@ void catalog_free(struct catalog *catalog);
 enum rc catalog_find(struct catalog *catalog, const char *path, const char *script, const struct endpoint **out) MUST_CHECK;
 void catalog_release(struct catalog *catalog, const struct endpoint *endpoint);
 
-/* For the status page and lint: how many endpoints serve, and how many files do not load in their present state. */
+/* How many endpoints serve, and how many files do not load in their present state: as they are now, those among them that other processes of the pool have
+ * complained of. What is wrong with them is then on the shelf. */
 void catalog_count(struct catalog *catalog, unsigned *serving, unsigned *broken);
 
 #endif

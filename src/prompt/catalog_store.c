@@ -131,7 +131,6 @@ void store_remove(struct store *store, struct entry *entry)
 	store->guests -= !entry->own;
 	store_replace(entry, NULL);
 	leave_directory(store, entry->directory);
-	free(entry->complaint);
 	free(entry->file);
 	free(entry);
 }

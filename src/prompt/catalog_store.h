@@ -29,7 +29,6 @@ struct entry {
 	bool stale;            /* to be loaded before it is used */
 	bool broken;           /* in its present state it does not load */
 	bool own;              /* of the pool's directory; else a guest from a document root */
-	char *complaint;       /* what was reported last, NULL for nothing */
 	unsigned long used;
 	struct endpoint_trace trace;
 };

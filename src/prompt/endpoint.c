@@ -19,16 +19,13 @@
 #define FILE_MAX (256 << 10)
 #define SUFFIX ".prompt"
 
-struct text {
-	const char *bytes;
-	size_t len;
-};
-
 struct loading {
 	struct endpoint *endpoint;
 	struct diagnostics *list;
 	struct endpoint_trace *trace;
-	struct text texts[1 + ENDPOINT_PARTIALS_MAX]; /* the file's, then its partials' as in the trace */
+	const struct endpoint_text *given; /* texts to load from; NULL: from files */
+	unsigned given_count;
+	struct endpoint_text *texts; /* the file's, then its partials' as in the trace */
 };
 
 static void stamp_from(const struct stat *st, struct endpoint_stamp *stamp)
@@ -73,7 +70,7 @@ static enum rc file_error(struct loading *ld, const char *file, const char *what
 }
 
 /* What the file held when its size was asked for. One that is written to just now is found changed, and read again, when it is next asked for. */
-static enum rc read_all(struct loading *ld, int fd, const char *file, size_t size, struct text *out)
+static enum rc read_all(struct loading *ld, int fd, const char *file, size_t size, struct endpoint_text *out)
 {
 	char *bytes = arena_alloc(ld->endpoint->arena, size + 1);
 	size_t len = 0;
@@ -91,11 +88,11 @@ static enum rc read_all(struct loading *ld, int fd, const char *file, size_t siz
 		return file_error(ld, file, "the file is empty");
 	if (!str_utf8_valid(bytes, len) || memchr(bytes, '\0', len) != NULL)
 		return file_error(ld, file, "the file is not UTF-8 text");
-	*out = (struct text){.bytes = bytes, .len = len};
+	*out = (struct endpoint_text){.bytes = bytes, .len = len};
 	return RC_OK;
 }
 
-static enum rc read_regular(struct loading *ld, int fd, const char *file, struct endpoint_stamp *stamp, struct text *out)
+static enum rc read_regular(struct loading *ld, int fd, const char *file, struct endpoint_stamp *stamp, struct endpoint_text *out)
 {
 	struct stat st;
 
@@ -110,7 +107,7 @@ static enum rc read_regular(struct loading *ld, int fd, const char *file, struct
 }
 
 /* O_NONBLOCK: opening a FIFO that somebody put there must not hang. */
-static enum rc read_file(struct loading *ld, const char *file, struct endpoint_stamp *stamp, struct text *out)
+static enum rc read_file(struct loading *ld, const char *file, struct endpoint_stamp *stamp, struct endpoint_text *out)
 {
 	struct stat st;
 	enum rc rc;
@@ -126,12 +123,36 @@ static enum rc read_file(struct loading *ld, const char *file, struct endpoint_s
 	return rc;
 }
 
+/* A text that was given; the arena's copy, since it lives as long as the endpoint. */
+static enum rc take_given(struct loading *ld, const char *name, struct endpoint_text *out)
+{
+	for (unsigned i = 0; i < ld->given_count; i++) {
+		if (!str_eq(ld->given[i].name, name))
+			continue;
+		out->bytes = arena_strndup(ld->endpoint->arena, ld->given[i].bytes, ld->given[i].len);
+		out->len = ld->given[i].len;
+		return out->bytes == NULL ? RC_NOMEM : RC_OK;
+	}
+	return RC_NOTFOUND;
+}
+
+static enum rc read_partial_file(struct loading *ld, const char *path, struct endpoint_stamp *stamp, struct endpoint_text *out)
+{
+	struct stat st;
+	enum rc rc;
+
+	if (stat(path, &st) != 0 && (errno == ENOENT || errno == ENOTDIR))
+		return RC_NOTFOUND;
+	rc = read_file(ld, path, stamp, out);
+	return rc == RC_SYS ? RC_INVALID : rc;
+}
+
 static enum rc read_partial(void *user, struct arena *arena, const char *name, const char **text, size_t *len)
 {
 	struct loading *ld = user;
 	struct endpoint_trace *trace = ld->trace;
 	unsigned i = trace->partial_count;
-	struct stat st;
+	struct endpoint_text *out = &ld->texts[1 + i];
 	char *path;
 	enum rc rc;
 
@@ -144,12 +165,11 @@ static enum rc read_partial(void *user, struct arena *arena, const char *name, c
 		return file_error(ld, path, "one partial too many: a file may use 32");
 	trace->partial_count++;
 	snprintf(trace->partials[i].name, sizeof trace->partials[i].name, "%s", name);
-	if (stat(path, &st) != 0 && (errno == ENOENT || errno == ENOTDIR))
-		return RC_NOTFOUND;
-	rc = read_file(ld, path, &trace->partials[i].stamp, &ld->texts[1 + i]);
-	*text = ld->texts[1 + i].bytes;
-	*len = ld->texts[1 + i].len;
-	return rc == RC_SYS ? RC_INVALID : rc;
+	rc = ld->given != NULL ? take_given(ld, name, out) : read_partial_file(ld, path, &trace->partials[i].stamp, out);
+	out->name = arena_strdup(ld->endpoint->arena, name);
+	*text = out->bytes;
+	*len = out->len;
+	return rc == RC_OK && out->name == NULL ? RC_NOMEM : rc;
 }
 
 static enum rc make_version(struct loading *ld)
@@ -158,9 +178,7 @@ static enum rc make_version(struct loading *ld)
 	size_t count = 0;
 
 	for (unsigned i = 0; i <= ld->trace->partial_count; i++) {
-		const char *name = i == 0 ? "" : ld->trace->partials[i - 1].name;
-
-		pieces[count++] = (struct token_piece){.bytes = name, .len = strlen(name)};
+		pieces[count++] = (struct token_piece){.bytes = ld->texts[i].name, .len = strlen(ld->texts[i].name)};
 		pieces[count++] = (struct token_piece){.bytes = ld->texts[i].bytes, .len = ld->texts[i].len};
 	}
 	return token_sha256_pieces(pieces, count, ld->endpoint->version);
@@ -177,7 +195,7 @@ static enum rc compile(struct loading *ld)
 
 	if (rc == RC_NOMEM || body.text == NULL)
 		return rc;
-	body_rc = template_compile(endpoint->arena, body.text, body.len, body.line, &partials, &template, ld->list);
+	body_rc = template_compile(endpoint->arena, body.text, body.len, body.line, body.column, &partials, &template, ld->list);
 	endpoint->template = template;
 	rc = rc == RC_OK ? body_rc : rc;
 	return rc == RC_OK ? make_version(ld) : rc;
@@ -212,29 +230,39 @@ static enum rc set_name(struct loading *ld, const char *file)
 
 static enum rc load(struct loading *ld, const char *file)
 {
+	struct endpoint *endpoint = ld->endpoint;
 	enum rc rc = set_name(ld, file);
 
+	ld->texts = arena_array(endpoint->arena, 1 + ENDPOINT_PARTIALS_MAX, sizeof *ld->texts);
+	if (ld->texts == NULL)
+		return RC_NOMEM;
 	if (rc == RC_OK)
-		rc = read_file(ld, file, &ld->trace->file, &ld->texts[0]);
-	return rc == RC_OK ? compile(ld) : rc;
+		rc = ld->given != NULL ? take_given(ld, "", &ld->texts[0]) : read_file(ld, file, &ld->trace->file, &ld->texts[0]);
+	ld->texts[0].name = "";
+	if (rc == RC_OK)
+		rc = compile(ld);
+	endpoint->texts = ld->texts;
+	endpoint->text_count = 1 + ld->trace->partial_count;
+	return rc;
 }
 
-enum rc endpoint_load_traced(const char *file, struct endpoint **out, struct diagnostics *list, struct endpoint_trace *trace)
+/* `ld` names the trace and the list, and the texts where they are given. */
+static enum rc load_within(struct loading *ld, const char *file, const struct endpoint_bounds *bounds, struct endpoint **out)
 {
 	struct arena *arena = arena_new(ARENA_MAX);
-	struct loading ld = {.list = list, .trace = trace};
 	enum rc rc;
 
-	*trace = (struct endpoint_trace){.linked = false};
-	ld.endpoint = arena == NULL ? NULL : arena_alloc(arena, sizeof *ld.endpoint);
-	if (ld.endpoint == NULL) {
+	*ld->trace = (struct endpoint_trace){.linked = false};
+	ld->endpoint = arena == NULL ? NULL : arena_alloc(arena, sizeof *ld->endpoint);
+	if (ld->endpoint == NULL) {
 		arena_free(arena);
 		return RC_NOMEM;
 	}
-	ld.endpoint->arena = arena;
-	rc = load(&ld, file);
+	ld->endpoint->arena = arena;
+	ld->endpoint->bounds = bounds;
+	rc = load(ld, file);
 	if (rc == RC_OK) {
-		*out = ld.endpoint;
+		*out = ld->endpoint;
 	} else {
 		int error = errno;
 
@@ -244,11 +272,28 @@ enum rc endpoint_load_traced(const char *file, struct endpoint **out, struct dia
 	return rc;
 }
 
-enum rc endpoint_load(const char *file, struct endpoint **out, struct diagnostics *list)
+enum rc endpoint_load_traced(const char *file, const struct endpoint_bounds *bounds, struct endpoint **out, struct diagnostics *list,
+                             struct endpoint_trace *trace)
+{
+	struct loading ld = {.list = list, .trace = trace};
+
+	return load_within(&ld, file, bounds, out);
+}
+
+enum rc endpoint_load_texts(const char *file, const struct endpoint_bounds *bounds, const struct endpoint_text *texts, unsigned count,
+                            struct endpoint **out, struct diagnostics *list)
+{
+	struct endpoint_trace trace;
+	struct loading ld = {.list = list, .trace = &trace, .given = texts, .given_count = count};
+
+	return load_within(&ld, file, bounds, out);
+}
+
+enum rc endpoint_load(const char *file, const struct endpoint_bounds *bounds, struct endpoint **out, struct diagnostics *list)
 {
 	struct endpoint_trace trace;
 
-	return endpoint_load_traced(file, out, list, &trace);
+	return endpoint_load_traced(file, bounds, out, list, &trace);
 }
 
 void endpoint_free(struct endpoint *endpoint)
@@ -314,5 +359,9 @@ const struct value *endpoint_input(const struct endpoint *endpoint, struct arena
 
 enum rc endpoint_render(const struct endpoint *endpoint, struct arena *arena, const struct template_data *data, struct messages *out)
 {
-	return template_render(endpoint->template, arena, data, out);
+	struct template_data given = *data;
+
+	if (given.prompt == NULL)
+		given.prompt = endpoint->prompt;
+	return template_render(endpoint->template, arena, &given, out);
 }

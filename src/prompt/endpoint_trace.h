@@ -7,7 +7,6 @@
 #include "prompt/endpoint.h"
 
 #define ENDPOINT_NAME_MAX 64u
-#define ENDPOINT_PARTIALS_MAX 32u
 
 /* All zero where there is no file. */
 struct endpoint_stamp {
@@ -27,7 +26,8 @@ struct endpoint_trace {
 };
 
 /* As endpoint_load; the trace is filled in as far as loading came, also where it fails. */
-enum rc endpoint_load_traced(const char *file, struct endpoint **out, struct diagnostics *list, struct endpoint_trace *trace) MUST_CHECK;
+enum rc endpoint_load_traced(const char *file, const struct endpoint_bounds *bounds, struct endpoint **out, struct diagnostics *list,
+                             struct endpoint_trace *trace) MUST_CHECK;
 
 /* Whether file and partials are as they were traced. */
 bool endpoint_trace_holds(const char *file, const struct endpoint_trace *trace);

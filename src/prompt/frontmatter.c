@@ -64,15 +64,30 @@ enum rc frontmatter_members(struct frontmatter *fm, const struct value *object, 
 	return rc;
 }
 
-void frontmatter_check_model(struct frontmatter *fm, const struct value *name)
+enum rc frontmatter_check_model(struct frontmatter *fm, const struct value *name)
 {
 	static const char *const providers[] = {"openai/", "anthropic/", "local/"};
+	const struct endpoint_bounds *bounds = fm->endpoint->bounds;
 
+	if (bounds != NULL && !endpoint_bounds_allow(bounds, name->u.string.text))
+		return diagnostics_error(fm->list, name->line, name->column, "drop_in.models of the pool's settings lists those that are",
+		                         "the model \"%.80s\" is not allowed in a document root", name->u.string.text);
 	for (size_t i = 0; i < COUNT_OF(providers); i++)
 		if (str_starts(name->u.string.text, providers[i]) && name->u.string.len > strlen(providers[i]))
-			return;
-	diagnostics_warning(fm->list, name->line, name->column, "provider/model, where the provider is openai, anthropic or local",
-	                    "nobody will answer for the model \"%.80s\"", name->u.string.text);
+			return RC_OK;
+	return diagnostics_warning(fm->list, name->line, name->column, "provider/model, where the provider is openai, anthropic or local",
+	                           "nobody will answer for the model \"%.80s\"", name->u.string.text);
+}
+
+void frontmatter_warn_repeated(struct frontmatter *fm, const struct value *name)
+{
+	const struct endpoint *endpoint = fm->endpoint;
+	bool repeated = str_eq(endpoint->model, name->u.string.text);
+
+	for (unsigned i = 0; i < endpoint->fallback_count; i++)
+		repeated = repeated || str_eq(endpoint->fallback[i], name->u.string.text);
+	if (repeated)
+		diagnostics_warning(fm->list, name->line, name->column, "it would only be asked once more", "the model \"%.80s\" is named twice", name->u.string.text);
 }
 
 static enum rc read_model(struct frontmatter *fm, const struct value_member *member)
@@ -81,9 +96,9 @@ static enum rc read_model(struct frontmatter *fm, const struct value_member *mem
 		return RC_OK;
 	if (member->value->type != VALUE_STRING || member->value->u.string.len == 0)
 		return frontmatter_refuse(fm, member, "openai/gpt-4o-mini", "must be a model's name");
-	frontmatter_check_model(fm, member->value);
+	frontmatter_warn_repeated(fm, member->value);
 	fm->endpoint->model = member->value->u.string.text;
-	return RC_OK;
+	return frontmatter_check_model(fm, member->value);
 }
 
 static enum rc read_temperature(struct frontmatter *fm, const struct value_member *member)
@@ -107,6 +122,9 @@ static enum rc read_max_tokens(struct frontmatter *fm, const struct value_member
 	if (member->value->type != VALUE_INT || !frontmatter_number(member->value, 1, 1000000, &number))
 		return frontmatter_refuse(fm, member, NULL, "must be a whole number from 1 to 1000000");
 	fm->endpoint->max_tokens = (int)number;
+	if (fm->endpoint->bounds != NULL && fm->endpoint->bounds->max_tokens > 0 && number > fm->endpoint->bounds->max_tokens)
+		return diagnostics_warning(fm->list, member->value->line, member->value->column, "drop_in.max_output_tokens of the pool's settings",
+		                           "a document root has %d tokens at most", fm->endpoint->bounds->max_tokens);
 	return RC_OK;
 }
 
@@ -272,19 +290,35 @@ static enum rc finish(struct frontmatter *fm)
 	endpoint->streams = names_type(schema_property(endpoint->input, "stream"), "boolean");
 	if (value_get(json, "type") != NULL && !names_type(json, "object"))
 		diagnostics_warning(fm->list, json->line, json->column, NULL, "no request can pass the input schema: a body is always an object");
-	if (endpoint->streams && endpoint->format == OUTPUT_JSON)
+	if (endpoint->streams && endpoint->format == OUTPUT_JSON) {
+		endpoint->streams = false;
 		diagnostics_warning(fm->list, json->line, json->column, NULL, "an output of format json is checked whole before it is sent: nothing is streamed");
+	}
 	return check_default(fm);
 }
 
 static void set_defaults(struct endpoint *endpoint)
 {
+	endpoint->model = NULL;
+	endpoint->fallback_count = 0;
 	endpoint->temperature = 0.7;
 	endpoint->top_p = -1;
 	endpoint->max_tokens = 1000;
 	endpoint->answer = "result";
 	endpoint->cache.scope = CACHE_SUPPLIER;
 	endpoint->cache.ttl_s = 24 * 3600;
+}
+
+/* Models have been refused by now; what is a number is brought within the bounds. */
+static void apply_bounds(struct endpoint *endpoint)
+{
+	const struct endpoint_bounds *bounds = endpoint->bounds;
+
+	if (bounds == NULL)
+		return;
+	endpoint->rate = rate_tighter(endpoint->rate, bounds->rate);
+	if (bounds->max_tokens > 0 && endpoint->max_tokens > bounds->max_tokens)
+		endpoint->max_tokens = bounds->max_tokens;
 }
 
 static enum rc default_feature(struct endpoint *endpoint)
@@ -302,51 +336,7 @@ static enum rc default_feature(struct endpoint *endpoint)
 	return RC_OK;
 }
 
-static size_t line_length(const char *text, size_t n)
-{
-	const char *end = memchr(text, '\n', n);
-
-	return end == NULL ? n : (size_t)(end - text) + 1;
-}
-
-static bool is_blank(const char *text, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (strchr(" \t\r\n", text[i]) == NULL || text[i] == '\0')
-			return false;
-	return true;
-}
-
-static bool is_fence(const char *line, size_t n)
-{
-	return n >= 3 && memcmp(line, "---", 3) == 0 && is_blank(line + 3, n - 3);
-}
-
-/* The offset of the line that closes front matter, from the text's second line on; n where none does. */
-static size_t find_end(const char *text, size_t n)
-{
-	size_t at = line_length(text, n);
-
-	while (at < n && !is_fence(text + at, line_length(text + at, n - at)))
-		at += line_length(text + at, n - at);
-	return at;
-}
-
-/* Dotprompt drops blank lines between front matter and template. */
-static void find_body(const char *text, size_t n, size_t at, struct frontmatter_body *body)
-{
-	unsigned line = 1;
-
-	for (size_t i = 0; i < at; i++)
-		line += text[i] == '\n';
-	while (at < n && memchr(text + at, '\n', n - at) != NULL && is_blank(text + at, line_length(text + at, n - at))) {
-		at += line_length(text + at, n - at);
-		line++;
-	}
-	*body = (struct frontmatter_body){.text = text + at, .len = n - at, .line = line};
-}
-
-/* The YAML is parsed from behind the first "---", so that its lines are the file's. */
+/* The YAML is parsed from the file's first line on, so that its lines are the file's: what comes before the first "---" are comments to it, too. */
 static enum rc read_yaml(struct frontmatter *fm, const char *text, size_t n)
 {
 	struct yaml_error error;
@@ -357,26 +347,23 @@ static enum rc read_yaml(struct frontmatter *fm, const char *text, size_t n)
 		return diagnostics_error(fm->list, error.line, error.column, NULL, "%s", error.reason);
 	if (rc == RC_OK)
 		rc = read_top(fm, top);
-	return rc == RC_OK ? finish(fm) : rc;
+	if (rc == RC_OK)
+		rc = finish(fm);
+	return rc == RC_OK ? frontmatter_metadata(fm, top) : rc;
 }
 
 enum rc frontmatter_read(struct endpoint *endpoint, const char *text, size_t n, struct frontmatter_body *body, struct diagnostics *list)
 {
 	struct frontmatter fm = {.endpoint = endpoint, .list = list};
 	size_t mark = n >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0, end;
-	enum rc rc = RC_OK;
+	enum rc rc;
 
 	text += mark; /* Windows editors put a byte order mark first */
 	n -= mark;
 	set_defaults(endpoint);
-	if (!is_fence(text, line_length(text, n))) {
-		*body = (struct frontmatter_body){.text = text, .len = n, .line = 1};
-		return default_feature(endpoint);
-	}
-	end = find_end(text, n);
-	if (end >= n)
+	if (frontmatter_find(text, n, &end, body) != RC_OK)
 		return diagnostics_error(list, 1, 1, "close it with a line \"---\"", "the front matter has no end");
-	find_body(text, n, end + line_length(text + end, n - end), body);
-	rc = read_yaml(&fm, text + 3, end - 3);
+	rc = end > 0 ? read_yaml(&fm, text, end) : frontmatter_metadata(&fm, NULL);
+	apply_bounds(endpoint);
 	return rc == RC_OK ? default_feature(endpoint) : rc;
 }

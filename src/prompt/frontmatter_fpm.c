@@ -3,7 +3,6 @@
  *
  * They decide about money and limits, so anything not understood is an error.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -44,67 +43,17 @@ static enum rc read_answer(struct frontmatter *fm, const struct value_member *me
 	return RC_OK;
 }
 
-static const char *skip_blanks(const char *s)
-{
-	return s + strspn(s, " \t");
-}
-
-/* A whole number at *s, moved behind it. */
-static bool take_number(const char **s, int *out)
-{
-	char digits[8] = "";
-	size_t n = strspn(*s, "0123456789");
-	int64_t number;
-
-	if (n == 0 || n >= sizeof digits)
-		return false;
-	memcpy(digits, *s, n);
-	if (str_int(digits, 1, 1000000, &number) != RC_OK)
-		return false;
-	*out = (int)number;
-	*s += n;
-	return true;
-}
-
-static bool take_unit(const char **s, int *seconds)
-{
-	static const struct {
-		const char *name;
-		int seconds;
-	} units[] = {{"second", 1}, {"minute", 60}, {"hour", 3600}, {"day", 86400}};
-
-	for (size_t i = 0; i < COUNT_OF(units); i++) {
-		if (!str_starts(*s, units[i].name))
-			continue;
-		*s += strlen(units[i].name);
-		*seconds = units[i].seconds;
-		return true;
-	}
-	return false;
-}
-
-/* COUNT "/" UNIT [ "burst" COUNT ] */
 static enum rc read_rate(struct frontmatter *fm, const struct value_member *member)
 {
-	const char *s = skip_blanks(value_text(member->value, ""));
-	int count = 0, period = 0, burst = 0;
-	bool good = take_number(&s, &count);
+	struct endpoint *endpoint = fm->endpoint;
+	struct rate bound = endpoint->bounds == NULL ? (struct rate){0} : endpoint->bounds->rate, both;
 
-	s = skip_blanks(s);
-	good = good && *s == '/';
-	s = good ? skip_blanks(s + 1) : s;
-	good = good && take_unit(&s, &period);
-	s = skip_blanks(s);
-	if (good && str_starts(s, "burst")) {
-		s = skip_blanks(s + strlen("burst"));
-		good = take_number(&s, &burst);
-		s = skip_blanks(s);
-	}
-	if (!good || *s != '\0')
+	if (rate_parse(value_text(member->value, ""), &endpoint->rate) != RC_OK)
 		return frontmatter_refuse(fm, member, "5/hour, or 10/second burst 20; second, minute, hour or day", "must be a rate");
-	fm->endpoint->rate.count = count;
-	fm->endpoint->rate.period_s = period;
-	fm->endpoint->rate.burst = burst;
+	both = rate_tighter(endpoint->rate, bound);
+	if (bound.count > 0 && !rate_equal(endpoint->rate, both))
+		return diagnostics_warning(fm->list, member->value->line, member->value->column, "drop_in.rate of the pool's settings",
+		                           "a document root has a tighter rate, which counts");
 	return RC_OK;
 }
 
@@ -167,9 +116,9 @@ static enum rc add_fallback(struct frontmatter *fm, const struct value_member *m
 		return frontmatter_refuse(fm, member, "[anthropic/claude-haiku-4-5]", "must be a list of models' names");
 	if (endpoint->fallback_count == ENDPOINT_FALLBACK_MAX)
 		return frontmatter_refuse(fm, member, NULL, "must name at most 4 models");
-	frontmatter_check_model(fm, model);
+	frontmatter_warn_repeated(fm, model);
 	endpoint->fallback[endpoint->fallback_count++] = model->u.string.text;
-	return RC_OK;
+	return frontmatter_check_model(fm, model);
 }
 
 static enum rc read_fallback(struct frontmatter *fm, const struct value_member *member)

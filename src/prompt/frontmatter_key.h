@@ -25,6 +25,10 @@ struct frontmatter_table {
 	bool strict; /* an unknown key is an error, not a warning */
 };
 
+/* Finds front matter in a file, and the template behind it. It reaches from the file's start to `end`, where the line that closes it begins; 0 where there is none,
+ * and all of the file is the template. RC_INVALID where it is not closed. A header of comments that nothing closes is none. */
+enum rc frontmatter_find(const char *text, size_t n, size_t *end, struct frontmatter_body *body) MUST_CHECK;
+
 /* Reads every member of an object by the table; goes on after errors, so that all are told at once. */
 enum rc frontmatter_members(struct frontmatter *fm, const struct value *object, const struct frontmatter_table *table) MUST_CHECK;
 
@@ -38,11 +42,17 @@ enum rc frontmatter_refuse(struct frontmatter *fm, const struct value_member *me
 /* Whether it is a number within [least, most]. */
 bool frontmatter_number(const struct value *value, double least, double most, double *out);
 
-/* Warns of a model's name that nobody will answer to. */
-void frontmatter_check_model(struct frontmatter *fm, const struct value *name);
+/* Warns of a model's name that nobody will answer to; RC_INVALID (said) for one that the bounds do not allow. */
+enum rc frontmatter_check_model(struct frontmatter *fm, const struct value *name);
+
+/* Warns of a model that is the file's first or one of its fallbacks already. */
+void frontmatter_warn_repeated(struct frontmatter *fm, const struct value *name);
 
 /* The keys under `fpm`: nested as an object, or dotted ("fpm.rate": `name` is "rate"). */
 enum rc frontmatter_fpm(struct frontmatter *fm, const struct value_member *member) MUST_CHECK;
 enum rc frontmatter_fpm_dotted(struct frontmatter *fm, const char *name, const struct value_member *member) MUST_CHECK;
+
+/* Sets endpoint->prompt from the front matter; NULL for none. Its schemas have been read. */
+enum rc frontmatter_metadata(struct frontmatter *fm, const struct value *top) MUST_CHECK;
 
 #endif

@@ -50,7 +50,10 @@ static struct typed split(const char *text, size_t len)
 	if (comma != NULL) {
 		typed.about = comma + 1;
 		typed.about_len = len - typed.type_len - 1;
-		trim(&typed.about, &typed.about_len);
+		while (typed.about_len > 0 && *typed.about == ' ') { /* the blanks behind it are its own, as in the reference */
+			typed.about++;
+			typed.about_len--;
+		}
 		if (typed.about_len == 0)
 			typed.about = NULL;
 	}

@@ -16,14 +16,15 @@ struct template_partials {
 	void *user;
 };
 
-/* Compiles; `first_line` is the line of its file that the text starts on. `partials` may be NULL (then each partial is an error). The result is const,
+/* Compiles; `first_line` and `first_column` are the place in its file that the text starts at. `partials` may be NULL (then each partial is an error). The result is const,
  * fit for many threads, and lives in the arena. RC_INVALID with the reasons in `list`, RC_NOMEM. */
-enum rc template_compile(struct arena *arena, const char *text, size_t n, unsigned first_line, const struct template_partials *partials,
+enum rc template_compile(struct arena *arena, const char *text, size_t n, unsigned first_line, unsigned first_column, const struct template_partials *partials,
                          struct template **out, struct diagnostics *list) MUST_CHECK;
 
 struct template_data {
 	const struct value *input;         /* an object (defaults merged in already); NULL for none */
 	const struct value *context;       /* @name values; NULL for none */
+	const struct value *prompt;        /* @metadata.prompt; NULL for none */
 	const struct messages *history;    /* inserted at {{history}}, or where Dotprompt says without one; NULL for none */
 };
 

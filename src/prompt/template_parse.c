@@ -24,7 +24,7 @@ struct diagnostics *parser_list(struct parser *p)
 static void locate(const struct parser *p, size_t at, unsigned *line, unsigned *column)
 {
 	*line = p->first_line;
-	*column = 1;
+	*column = p->first_column;
 	for (size_t i = 0; i < at && i < p->lexer.len; i++) {
 		if (p->lexer.text[i] == '\n') {
 			++*line;
@@ -342,11 +342,11 @@ enum rc parse_file(struct parser *p, struct program **out)
 	return rc;
 }
 
-enum rc template_compile(struct arena *arena, const char *text, size_t n, unsigned first_line, const struct template_partials *partials,
+enum rc template_compile(struct arena *arena, const char *text, size_t n, unsigned first_line, unsigned first_column, const struct template_partials *partials,
                          struct template **out, struct diagnostics *list)
 {
 	struct loading loading = {.source = partials, .list = list};
-	struct parser parser = {.arena = arena, .loading = &loading, .first_line = first_line};
+	struct parser parser = {.arena = arena, .loading = &loading, .first_line = first_line, .first_column = first_column};
 	struct template *template = arena_alloc(arena, sizeof *template);
 	char *copy = arena_strndup(arena, text, n);
 	unsigned errors = list->errors;

@@ -29,7 +29,7 @@ struct parser {
 	struct loading *loading;
 	struct lexer lexer;
 	struct token token; /* the one that is looked at */
-	unsigned first_line;
+	unsigned first_line, first_column;
 	const struct names *names;
 	unsigned nest;           /* blocks, `else if` links and subexpressions that are open */
 	unsigned blocks;         /* blocks that are open */

@@ -34,7 +34,7 @@ static const char *partial_file(const struct loading *loading, const char *name)
 static enum rc load_partial(struct parser *p, struct partial *partial, size_t at)
 {
 	const struct template_partials *source = p->loading->source;
-	struct parser inner = {.arena = p->arena, .loading = p->loading, .first_line = 1, .partial = partial, .files = p->files + 1};
+	struct parser inner = {.arena = p->arena, .loading = p->loading, .first_line = 1, .first_column = 1, .partial = partial, .files = p->files + 1};
 	const char *usual = p->loading->list->file, *file = partial_file(p->loading, partial->name), *text;
 	size_t len;
 	enum rc rc;

@@ -40,6 +40,7 @@ struct render {
 	const struct template_data *data;
 	struct output out;
 	struct buf scratch;
+	const struct value *metadata; /* made when it is first asked for */
 	unsigned depth, loops;
 	enum rc rc; /* the first failure of an evaluation */
 };
@@ -74,8 +75,45 @@ static const struct value *context_at(const struct scope *scope, unsigned depth)
 	return context == NULL ? NULL : context->value;
 }
 
+/* The turns so far, in Dotprompt's form: [{role, content: [{text}]}]. */
+static struct value *history_value(struct arena *arena, const struct messages *history)
+{
+	struct value *turns = value_array(arena);
+
+	for (size_t i = 0; i < history->count; i++) {
+		const struct message *m = &history->items[i];
+		const char *role = message_role_name(m->role);
+		struct value *turn = value_object(arena), *content = value_array(arena), *part = value_object(arena);
+
+		if (value_set(arena, part, "text", 4, value_string(arena, m->text, m->len)) != RC_OK || value_push(arena, content, part) != RC_OK ||
+		    value_set(arena, turn, "role", 4, value_string(arena, role, strlen(role))) != RC_OK ||
+		    value_set(arena, turn, "content", 7, content) != RC_OK || value_push(arena, turns, turn) != RC_OK)
+			return NULL;
+	}
+	return turns;
+}
+
+/* {prompt, messages}. */
+static const struct value *metadata(struct render *r)
+{
+	struct value *object = r->metadata == NULL ? value_object(r->arena) : NULL, *prompt = (struct value *)(uintptr_t)r->data->prompt;
+
+	if (r->metadata != NULL)
+		return r->metadata;
+	if (object == NULL || (prompt != NULL && value_set(r->arena, object, "prompt", 6, prompt) != RC_OK) ||
+	    (r->data->history != NULL && value_set(r->arena, object, "messages", 8, history_value(r->arena, r->data->history)) != RC_OK))
+		r->rc = RC_NOMEM;
+	r->metadata = object;
+	return object;
+}
+
+static bool is_name(struct slice name, const char *s)
+{
+	return name.len == strlen(s) && memcmp(name.text, s, name.len) == 0;
+}
+
 /* @name: of the loop `depth` loops out, else of the caller's context values. */
-static const struct value *data_value(const struct render *r, const struct scope *scope, unsigned depth, struct slice name)
+static const struct value *data_value(struct render *r, const struct scope *scope, unsigned depth, struct slice name)
 {
 	static const char *const names[] = {"index", "key", "first", "last"};
 	const struct loop *loop = scope->loops;
@@ -88,14 +126,14 @@ static const struct value *data_value(const struct render *r, const struct scope
 	for (size_t i = 0; loop != NULL && i < COUNT_OF(names); i++) {
 		const struct value *const values[] = {&loop->index, &loop->key, &loop->first, &loop->last};
 
-		if (name.len == strlen(names[i]) && memcmp(name.text, names[i], name.len) == 0)
+		if (is_name(name, names[i]))
 			return values[i];
 	}
 	if (depth > 1)
 		return NULL;
-	if (v == NULL && depth == 0 && name.len == 4 && memcmp(name.text, "root", 4) == 0)
+	if (v == NULL && depth == 0 && is_name(name, "root"))
 		return r->data->input == NULL ? &nothing_object : r->data->input;
-	return v;
+	return v == NULL && is_name(name, "metadata") ? metadata(r) : v;
 }
 
 /* In an @ path it is any falsy value that ends the walk, and is what it comes to. */

@@ -1,22 +1,31 @@
 /*
  * anthropic.c - the Messages API, plain and streamed. System messages stand apart from the conversation, usage comes in parts, and JSON is
- * asked for in words: the schemas that the API itself would enforce may hold only a part of the keywords.
+ * asked for by its schema where model and schema allow it, in words where not.
  */
 #include "provider/anthropic.h"
 
 #include <string.h>
 
 #include "base/str.h"
+#include "provider/anthropic_schema.h"
 #include "provider/call.h"
 #include "provider/usage.h"
 
 #define SCRATCH_MAX (PROVIDER_ANSWER_MAX * 8u) /* a tree is larger than its text */
 #define FENCE "```"
 
-/* The models that still take temperature and top_p (one of them, never both); all later ones refuse a request that names either. */
-static const char *const sampling_prefixes[] = {
-	"claude-3",          "claude-haiku-4",  "claude-sonnet-4", "claude-opus-4-0", "claude-opus-4-1",
-	"claude-opus-4-202", "claude-opus-4-5", "claude-opus-4-6",
+/* What the models differ in. */
+struct family {
+	const char *prefix; /* of the model's name */
+	bool samples;       /* takes temperature and top_p (one of them, never both); others refuse a request that names either */
+	bool structures;    /* takes a schema for its output */
+};
+
+/* The first that fits; the last is for all that came later. */
+static const struct family families[] = {
+	{"claude-3", true, false},        {"claude-haiku-4", true, true},    {"claude-sonnet-4-5", true, true}, {"claude-sonnet-4-6", true, true},
+	{"claude-sonnet-4", true, false}, {"claude-opus-4-0", true, false},  {"claude-opus-4-1", true, false},  {"claude-opus-4-202", true, false},
+	{"claude-opus-4-5", true, true},  {"claude-opus-4-6", true, true},   {"", false, true},
 };
 
 /* One generation, beside its call. */
@@ -24,12 +33,13 @@ struct dialogue {
 	struct usage_parts parts;
 };
 
-static bool takes_sampling(const char *model)
+static const struct family *find_family(const char *model)
 {
-	for (size_t i = 0; i < COUNT_OF(sampling_prefixes); i++)
-		if (str_starts(model, sampling_prefixes[i]))
-			return true;
-	return false;
+	size_t i = 0;
+
+	while (!str_starts(model, families[i].prefix))
+		i++;
+	return &families[i];
 }
 
 static bool wants_json(const struct provider_request *request)
@@ -37,8 +47,8 @@ static bool wants_json(const struct provider_request *request)
 	return request->json || request->output != NULL;
 }
 
-/* All system messages, with an empty line between them, and the wish for JSON last. */
-static void gather_system(struct buf *system, const struct provider_request *request)
+/* All system messages, with an empty line between them, and the wish for JSON last, where it is in words. */
+static void gather_system(struct buf *system, const struct provider_request *request, bool words)
 {
 	for (size_t i = 0; i < request->messages->count; i++) {
 		const struct message *message = &request->messages->items[i];
@@ -48,7 +58,7 @@ static void gather_system(struct buf *system, const struct provider_request *req
 		buf_puts(system, system->len == 0 ? "" : "\n\n");
 		buf_add(system, message->text, message->len);
 	}
-	if (!wants_json(request))
+	if (!words)
 		return;
 	buf_puts(system, system->len == 0 ? "" : "\n\n");
 	call_ask_for_json(system, request->output);
@@ -79,10 +89,8 @@ static void write_dialogue(struct buf *body, struct buf *system, struct messages
 	message_write(body, dialogue, true);
 }
 
-static void write_sampling(struct buf *body, const struct provider_request *request)
+static void write_sampling(struct buf *body, const struct provider_request *request, bool takes)
 {
-	bool takes = takes_sampling(request->model);
-
 	buf_printf(body, ",\"max_tokens\":%d", request->max_tokens);
 	if (takes && request->temperature >= 0) {
 		buf_puts(body, ",\"temperature\":");
@@ -97,21 +105,33 @@ static void write_sampling(struct buf *body, const struct provider_request *requ
 	}
 }
 
+static void write_format(struct buf *body, const struct value *schema)
+{
+	if (schema == NULL)
+		return;
+	buf_puts(body, ",\"output_config\":{\"format\":{\"type\":\"json_schema\",\"schema\":");
+	value_write(body, schema, 0);
+	buf_puts(body, "}}");
+}
+
 static void write_body(struct buf *body, const struct call *call)
 {
 	const struct provider_request *request = call->request;
+	const struct family *family = find_family(request->model);
+	const struct value *schema = family->structures ? anthropic_schema(call->arena, request->output) : NULL;
 	struct messages dialogue;
 	struct buf system;
 
 	buf_init(&system, call->arena, CALL_BODY_MAX);
-	gather_system(&system, request);
+	gather_system(&system, request, wants_json(request) && schema == NULL);
 	if (system.rc != RC_OK || pick_dialogue(call->arena, request->messages, &dialogue) != RC_OK) {
 		body->rc = RC_NOMEM;
 		return;
 	}
 	buf_puts(body, "{\"model\":");
 	buf_json_string(body, request->model, strlen(request->model));
-	write_sampling(body, request);
+	write_sampling(body, request, family->samples);
+	write_format(body, schema);
 	write_dialogue(body, &system, &dialogue);
 	buf_puts(body, request->stream ? ",\"stream\":true}" : "}");
 }

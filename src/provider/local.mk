@@ -5,4 +5,4 @@ libpromptfpm_a_SOURCES += src/provider/sse.c src/provider/sse.h
 libpromptfpm_a_SOURCES += src/provider/usage.c src/provider/usage.h
 libpromptfpm_a_SOURCES += src/provider/openai.c src/provider/openai.h
 libpromptfpm_a_SOURCES += src/provider/sample.c src/provider/sample.h
-libpromptfpm_a_SOURCES += src/provider/anthropic.c src/provider/anthropic.h
+libpromptfpm_a_SOURCES += src/provider/anthropic.c src/provider/anthropic.h src/provider/anthropic_schema.c src/provider/anthropic_schema.h

@@ -19,6 +19,7 @@
 
 /* A message's frame costs a few tokens of its own in every provider's count, and so does a reply's start. */
 #define MESSAGE_FRAME_TOKENS 16
+#define JSON_WORDS 256 /* bytes of what asks for JSON besides the schema, and a frame around it */
 
 #define CALL_MAX 16384u
 
@@ -71,15 +72,33 @@ static enum rc choose_model(struct request *rq)
 	return RC_OK;
 }
 
-/* Bytes that count as prompt: the messages, and the output schema where one is sent along. */
-static size_t prompt_bytes(const struct request *rq)
+/* The most tokens that a call's prompt can be: a token has a byte at least. The messages, and where JSON is wanted the words that ask for it and the schema. */
+static int64_t prompt_tokens_max(const struct request *rq)
 {
+	size_t bytes = rq->messages.bytes + MESSAGE_FRAME_TOKENS * (rq->messages.count + 1);
 	struct buf schema;
 
+	if (rq->endpoint->format != OUTPUT_JSON)
+		return (int64_t)bytes;
 	buf_init(&schema, rq->arena, 1u << 20);
-	if (rq->endpoint->format == OUTPUT_JSON && rq->endpoint->output != NULL)
+	if (rq->endpoint->output != NULL)
 		value_write(&schema, schema_json(rq->endpoint->output), 0);
-	return rq->messages.bytes + 2 * schema.len;
+	return (int64_t)(bytes + JSON_WORDS + 2 * schema.len);
+}
+
+/* An output in JSON may take a second call (repair.c), with the first one's messages and two more: the reservation is the upper bound of both. */
+static void add_ceilings(struct request *rq, struct buf *call)
+{
+	int64_t prompt = prompt_tokens_max(rq), completion = rq->max_tokens;
+	size_t repair = repair_bytes_max(rq);
+
+	if (repair > 0) {
+		prompt += prompt + (int64_t)repair + 2 * MESSAGE_FRAME_TOKENS;
+		completion *= 2;
+	}
+	ledger_int(call, prompt);
+	ledger_int(call, usage_estimate(rq->messages.bytes));
+	ledger_int(call, completion);
 }
 
 /* The fields of fpm.admit_call, in its order. */
@@ -89,7 +108,6 @@ static void compose(struct request *rq, struct buf *call, const char *waited_for
 	const char *provider = rq->access->provider->name;
 	bool cached = rq->admission.digest[0] != '\0';
 
-	rq->admission.prompt_estimate = usage_estimate(rq->messages.bytes);
 	ledger_begin(call);
 	ledger_text(call, rq->key_hash);
 	ledger_text(call, rq->id);
@@ -100,9 +118,7 @@ static void compose(struct request *rq, struct buf *call, const char *waited_for
 	ledger_int(call, endpoint->rate.count);
 	ledger_int(call, endpoint->rate.period_s);
 	ledger_int(call, endpoint->rate.burst);
-	ledger_int(call, (int64_t)prompt_bytes(rq) + MESSAGE_FRAME_TOKENS * (int64_t)(rq->messages.count + 1));
-	ledger_int(call, rq->admission.prompt_estimate);
-	ledger_int(call, rq->max_tokens);
+	add_ceilings(rq, call);
 	ledger_text(call, cached ? rq->admission.digest : NULL);
 	ledger_text(call, cached ? scope_name(endpoint->cache.scope) : NULL);
 	ledger_int(call, endpoint->cache.ttl_s);

@@ -3,6 +3,8 @@
  */
 #include <stdatomic.h>
 
+#include "base/clock.h"
+#include "provider/usage.h"
 #include "request/request.h"
 
 /* Fifths of the setting between two heartbeats. Apache learns from the first write after a caller's leaving that he left, and tells us at the second: two must fit
@@ -39,7 +41,7 @@ static enum rc take_tick(void *user)
 	return rq->caller_gone ? RC_OK : written(rq, respond_heartbeat(rq));
 }
 
-static struct provider_request compose(struct request *rq)
+static struct provider_request compose(struct request *rq, const struct messages *messages)
 {
 	const struct endpoint *endpoint = rq->endpoint;
 	const struct settings *settings = rq->service->settings;
@@ -47,7 +49,7 @@ static struct provider_request compose(struct request *rq)
 
 	return (struct provider_request){
 		.model = rq->model,
-		.messages = &rq->messages,
+		.messages = messages,
 		.temperature = endpoint->temperature,
 		.top_p = endpoint->top_p,
 		.max_tokens = rq->max_tokens,
@@ -79,17 +81,49 @@ static enum rc pass_cached(struct request *rq)
 	return RC_GONE;
 }
 
+/* A provider that answered with an error's status bills nothing; one that was silent or broke off may have used the prompt and what it sent. */
+static struct usage usage_of(const struct provider_result *result, const struct messages *messages)
+{
+	if (result->usage.reported)
+		return result->usage;
+	if (!result->sent || (result->status != 0 && result->status != 200))
+		return (struct usage){0};
+	return (struct usage){.prompt = usage_estimate(messages->bytes), .completion = usage_estimate(result->text_bytes)};
+}
+
+static void add_usage(struct request *rq, const struct messages *messages)
+{
+	const struct usage used = usage_of(&rq->result, messages);
+
+	rq->used.prompt += used.prompt;
+	rq->used.cached += used.cached;
+	rq->used.completion += used.completion;
+	rq->used.reasoning += used.reasoning;
+	rq->used.reported = used.reported && (rq->calls == 0 || rq->used.reported);
+	rq->estimated = rq->estimated || (!used.reported && used.prompt + used.completion > 0);
+	rq->calls++;
+}
+
+enum rc generate_call(struct request *rq, const struct messages *messages)
+{
+	const struct provider_request request = compose(rq, messages);
+	enum rc rc;
+
+	rq->called_us = clock_us();
+	rc = rq->access->provider->generate(rq->access, rq->arena, &request, &rq->result);
+	add_usage(rq, messages);
+	return rc;
+}
+
 enum rc step_generate(struct request *rq)
 {
-	struct provider_request request;
 	enum rc rc;
 
 	if (rq->admission.cached)
 		return pass_cached(rq);
-	request = compose(rq);
 	if (rq->mode != ANSWER_JSON)
 		atomic_fetch_add(&rq->service->streams, 1);
-	rc = rq->access->provider->generate(rq->access, rq->arena, &request, &rq->result);
+	rc = generate_call(rq, &rq->messages);
 	if (rq->mode != ANSWER_JSON)
 		atomic_fetch_sub(&rq->service->streams, 1);
 	if (rc == RC_OK) {

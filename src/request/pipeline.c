@@ -27,6 +27,7 @@ static const struct step generation[] = {
 	{"admit", step_admit},
 	{"generate", step_generate},
 	{"check", step_check},
+	{"repair", step_repair},
 	{"respond", step_respond},
 };
 
@@ -93,9 +94,11 @@ static void log_generation(struct log_line *line, const struct request *rq)
 	log_str(line, "cached", rq->admission.cached ? "yes" : "no");
 	if (rq->admission.cached)
 		return;
-	log_int(line, "prompt_tokens", rq->result.usage.prompt);
-	log_int(line, "completion_tokens", rq->result.usage.completion);
-	log_str(line, "usage", rq->result.usage.reported ? "reported" : "estimated");
+	log_int(line, "prompt_tokens", rq->used.prompt);
+	log_int(line, "completion_tokens", rq->used.completion);
+	log_str(line, "usage", rq->used.reported ? "reported" : "estimated");
+	if (rq->calls > 1)
+		log_int(line, "calls", rq->calls);
 	log_int(line, "first_text_us", rq->result.first_text_us);
 	if (rq->result.fault != FAULT_NONE)
 		log_str(line, "fault", provider_fault_name(rq->result.fault));

@@ -28,7 +28,6 @@ struct admission {
 	const char *model;  /* as the ledger names it */
 	const char *price_input, *price_cached, *price_output; /* USD a token, exact decimals */
 	const char *rate_limit, *rate_remaining, *rate_reset;  /* NULL where the endpoint has no rate */
-	int64_t prompt_estimate; /* tokens, by the stated estimate */
 	char digest[TOKEN_DIGEST_SIZE]; /* of all that shapes the answer; "" where it is not to be cached */
 };
 
@@ -72,12 +71,18 @@ struct request {
 	struct admission admission;
 
 	/* generate */
-	struct provider_result result;
-	bool generated;  /* the call came to its end without a fault */
-	struct buf text; /* all of the text so far */
+	struct provider_result result; /* of the last call to the provider */
+	bool generated;  /* a call came to its end without a fault */
+	struct buf text; /* all of its text so far */
+	unsigned calls;
+	int64_t called_us;  /* when the last call began */
+	struct usage used;  /* of all calls together, by the stated estimate where one reported nothing (`reported` is false then) */
+	bool estimated;     /* some of it is an estimate, and not of nothing */
 
-	/* check */
+	/* check, repair */
 	const struct value *output; /* of a JSON endpoint, parsed and checked */
+	const char *broken;         /* what is wrong with the text, for the log: nothing of the model's words; NULL: nothing is */
+	struct buf errors;          /* the same for the model, each error a line */
 
 	/* respond */
 	bool head_sent;
@@ -110,12 +115,22 @@ enum rc step_render(struct request *rq) MUST_CHECK;       /* messages */
 enum rc step_idempotency(struct request *rq) MUST_CHECK;  /* the key is claimed, or the first answer given again */
 enum rc step_admit(struct request *rq) MUST_CHECK;        /* access, model, admission; a reservation stands from here on */
 enum rc step_generate(struct request *rq) MUST_CHECK;     /* result, text; streams go out while it runs */
-enum rc step_check(struct request *rq) MUST_CHECK;        /* a JSON output against its schema */
+enum rc step_check(struct request *rq) MUST_CHECK;        /* output, or what is wrong with it */
+enum rc step_repair(struct request *rq) MUST_CHECK;       /* output, after a second call to the provider where the first one's was broken */
 enum rc step_respond(struct request *rq) MUST_CHECK;      /* the answer, or a stream's end */
 
 /* report.c: GET PREFIX/usage, instead of the steps between authenticate and respond. */
 bool report_wanted(const struct request *rq);
 enum rc step_report(struct request *rq) MUST_CHECK; /* the whole answer */
+
+/* generate.c: one call to the provider; result, calls and usage are brought up to date whatever becomes of it, the text is appended. `messages` belong to the arena. */
+enum rc generate_call(struct request *rq, const struct messages *messages) MUST_CHECK;
+
+/* check.c: parses and checks rq->text. RC_INVALID with broken and errors set, RC_NOMEM. */
+enum rc check_output(struct request *rq) MUST_CHECK;
+
+/* repair.c: bytes that the repair's messages can have at most beyond those of the first call; 0 where the endpoint's output is never repaired. */
+size_t repair_bytes_max(const struct request *rq);
 
 /* respond.c: what generate writes through, and what the pipeline sends when a step failed. */
 enum rc respond_piece(struct request *rq, const char *text, size_t n) MUST_CHECK;
@@ -131,8 +146,5 @@ void idempotency_release(struct request *rq);
 
 /* settle.c: ends the reservation, exactly once, whatever happened: now, or from the service's queue when the database is away. */
 void settle_reservation(struct request *rq);
-
-/* result.usage as it is charged: by the stated estimate where the provider reported none. Comes to the same however often it is asked. */
-void settle_estimate(struct request *rq);
 
 #endif

@@ -120,13 +120,11 @@ enum rc respond_heartbeat(struct request *rq)
 
 const char *respond_usage(struct request *rq)
 {
-	const struct usage *usage = &rq->result.usage;
+	const struct usage *usage = &rq->used;
 	char cents[COST_TEXT_SIZE] = "0";
 
 	if (rq->usage != NULL)
 		return rq->usage;
-	if (!rq->admission.cached)
-		settle_estimate(rq);
 	if (!rq->admission.cached &&
 	    cost_cents(usage, rq->admission.price_input, rq->admission.price_cached, rq->admission.price_output, cents) != RC_OK)
 		log_msg(LOG_ERROR_, "cost", "no exact cost for request %s", rq->id);

@@ -35,13 +35,19 @@ static void report_endpoint(void *user, const char *file, const struct diagnosti
 	arena_free(arena);
 }
 
-static enum rc make_catalog(struct service *service)
+static enum rc make_catalog(struct service *service, struct shelf *shelf)
 {
 	const struct settings *s = service->settings;
-	const struct catalog_settings settings = {
-		.directory = *s->endpoints ? s->endpoints : NULL, .prefix = s->prefix, .report = report_endpoint, .user = service};
-	enum rc rc = catalog_new(&settings, &service->catalog);
+	const struct catalog_settings settings = {.directory = *s->endpoints ? s->endpoints : NULL,
+						  .prefix = s->prefix,
+						  .bounds = &service->bounds,
+						  .shelf = shelf,
+						  .report = report_endpoint,
+						  .user = service};
+	enum rc rc;
 
+	service->bounds = endpoint_bounds_of(s);
+	rc = catalog_new(&settings, &service->catalog);
 	if (rc != RC_OK)
 		log_msg(LOG_ERROR_, "endpoint", "cannot load the endpoints of %s: %s", s->endpoints, rc == RC_SYS ? strerror(errno) : rc_name(rc));
 	return rc;
@@ -144,7 +150,7 @@ static enum rc make_providers(struct service *service)
 	return rc;
 }
 
-enum rc service_new(const struct settings *settings, const char *worker, struct service **out)
+enum rc service_new(const struct settings *settings, const char *worker, struct shelf *shelf, struct service **out)
 {
 	struct service *service = calloc(1, sizeof *service);
 	enum rc rc;
@@ -167,7 +173,7 @@ enum rc service_new(const struct settings *settings, const char *worker, struct 
 	if (rc == RC_OK)
 		rc = make_providers(service);
 	if (rc == RC_OK)
-		rc = make_catalog(service);
+		rc = make_catalog(service, shelf);
 	if (rc != RC_OK) {
 		service_free(service);
 		return rc;

@@ -23,6 +23,7 @@ struct service {
 	const struct settings *settings;
 	char worker[SERVICE_WORKER_SIZE]; /* "host:pid:start": names this process in the ledger, so that its rows can be ended when it dies */
 	struct db *db;
+	struct endpoint_bounds bounds; /* of .prompt files in document roots */
 	struct catalog *catalog;
 	struct http_pool *http;
 	struct provider_access openai, anthropic, local, sample; /* provider is NULL where it is not configured */
@@ -35,9 +36,10 @@ struct service {
 	atomic_long requests, streams, active, cache_hits, refused, failed, aborted;
 };
 
-/* Once per worker, after fork and before its threads: reads keys, loads the endpoints, opens no connection yet. `settings` outlives the service. The reason of a
+/* Once per worker, after fork and before its threads: reads keys, loads the endpoints, opens no connection yet. `settings` outlives the service, and so does
+ * `shelf` (NULL where no other process shares one). The reason of a
  * failure is logged. The caller owns it: service_free when no request is in hand. */
-enum rc service_new(const struct settings *settings, const char *worker, struct service **out) MUST_CHECK;
+enum rc service_new(const struct settings *settings, const char *worker, struct shelf *shelf, struct service **out) MUST_CHECK;
 void service_free(struct service *service);
 
 /* Housekeeping, called about once a second by one thread: settlements are tried again, refusals written. */

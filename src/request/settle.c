@@ -6,26 +6,10 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "provider/usage.h"
 #include "request/answers.h"
 #include "request/request.h"
 #include "request/settlement.h"
 #include "request/ticket.h"
-
-/* A provider that answered with an error's status bills nothing; one that was silent or broke off may have used the prompt and what it sent. */
-void settle_estimate(struct request *rq)
-{
-	struct usage *usage = &rq->result.usage;
-	bool error_status = rq->result.status != 0 && rq->result.status != 200;
-
-	if (usage->reported)
-		return;
-	*usage = (struct usage){0};
-	if (!rq->result.sent || error_status)
-		return;
-	usage->prompt = rq->admission.prompt_estimate;
-	usage->completion = usage_estimate(rq->result.text_bytes);
-}
 
 static const char *ledger_state(const struct request *rq)
 {
@@ -63,7 +47,7 @@ static const char *error_name(const struct request *rq, const char *state)
 
 void settle_reservation(struct request *rq)
 {
-	const struct usage *usage = &rq->result.usage;
+	const struct usage *usage = &rq->used;
 	struct settlement settlement;
 
 	if (rq->admission.ticket == NULL)
@@ -72,14 +56,13 @@ void settle_reservation(struct request *rq)
 		atomic_fetch_add(&rq->service->cache_hits, 1);
 		return;
 	}
-	settle_estimate(rq);
 	settlement = (struct settlement){
 		.ticket = rq->admission.ticket,
 		.state = ledger_state(rq),
 		.prompt = usage->prompt,
 		.cached = usage->cached,
 		.completion = usage->completion,
-		.estimated = !usage->reported && (usage->prompt > 0 || usage->completion > 0),
+		.estimated = rq->estimated,
 		.duration_ms = (clock_us() - rq->started_us) / 1000,
 		.lock_key = ticket_lock_key(rq->supplier, rq->endpoint->feature),
 	};

@@ -119,7 +119,7 @@ int main(int argc, char **argv)
 	diagnostics_init(&list, arena, file);
 	if (argc > 2 && (work.body = read_input(arena, argv[2], &work.len)) == NULL)
 		return fail(argv[2], "cannot be read");
-	if (endpoint_load(file, &endpoint, &list) != RC_OK)
+	if (endpoint_load(file, NULL, &endpoint, &list) != RC_OK)
 		return fail(file, list.first == NULL ? "does not load" : diagnostic_text(arena, list.first));
 	work.endpoint = endpoint;
 	rc = measure(&work, us);

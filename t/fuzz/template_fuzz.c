@@ -70,8 +70,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	diagnostics_init(&list, arena, "fuzz/x.prompt");
 	if (data == NULL || json_parse(arena, data + 1, size - source.len - 1, &input, NULL) != RC_OK)
 		(void)!json_parse(arena, usual_data, sizeof usual_data - 1, &input, NULL);
-	given.input = given.context = input;
-	if (template_compile(arena, source.text, source.len, 1, &partials, &template, &list) == RC_OK &&
+	given.input = given.context = given.prompt = input;
+	if (template_compile(arena, source.text, source.len, 1, 1, &partials, &template, &list) == RC_OK &&
 	    template_render(template, arena, &given, &messages) == RC_OK)
 		check(&messages);
 	for (const struct diagnostic *entry = list.first; entry != NULL; entry = entry->next)

@@ -181,17 +181,96 @@ static const char *const fenced[][2] = {
 	{"```json {}```", "```json {}```"},
 };
 
-START_TEST(json_is_asked_for_and_taken_out_of_its_fence)
+static const struct schema *schema_of(const char *source)
 {
-	const char *source = "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\"}}}";
 	struct diagnostics list;
 	struct schema *schema;
 	struct value *value;
 
 	diagnostics_init(&list, arena, "test");
 	ck_assert_int_eq(json_parse(arena, source, strlen(source), &value, NULL), RC_OK);
-	ck_assert_int_eq(schema_load_json(arena, value, &schema, &list), RC_OK);
+	ck_assert_msg(schema_load_json(arena, value, &schema, &list) == RC_OK, "%s", source);
+	return schema;
+}
+
+/* "format" of the request's output_config as JSON, "" where it has none. */
+static const char *format_for(const char *model, const struct schema *schema)
+{
+	const char *body;
+	struct value *value;
+	struct buf out;
+
+	request.model = model;
 	request.output = schema;
+	ck_assert_int_eq(plain("{\"content\":[{\"type\":\"text\",\"text\":\"{}\"}],\"stop_reason\":\"end_turn\"}"), RC_OK);
+	body = sent();
+	ck_assert_int_eq(json_parse(arena, body, strlen(body), &value, NULL), RC_OK);
+	if (value_get(value, "output_config") == NULL)
+		return "";
+	ck_assert_ptr_null(strstr(body, "Answer with JSON"));
+	buf_init(&out, arena, 65536);
+	ck_assert_int_eq(value_write(&out, value_get(value_get(value, "output_config"), "format"), 0), RC_OK);
+	return buf_text(&out);
+}
+
+#define FORMAT(schema) "{\"type\":\"json_schema\",\"schema\":" schema "}"
+
+START_TEST(a_schema_goes_out_as_such_where_the_model_takes_it)
+{
+	static const char *const takes[] = {"claude-haiku-4-5", "claude-sonnet-4-5-20250929", "claude-sonnet-4-6", "claude-opus-4-5", "claude-opus-4-7",
+	                                    "claude-opus-5", "claude-later"};
+	static const char *const does_not[] = {"claude-3-5-sonnet-latest", "claude-sonnet-4-0", "claude-sonnet-4-20250514", "claude-opus-4-1", "claude-opus-4-20250514"};
+	const struct schema *schema = schema_of("{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\",\"minimum\":3},\"b\":{\"type\":\"array\","
+	                                        "\"minItems\":2,\"maxItems\":4,\"items\":{\"type\":\"string\",\"pattern\":\"^x\",\"description\":\"d\"}}},"
+	                                        "\"required\":[\"a\"]}");
+
+	for (size_t i = 0; i < COUNT_OF(takes); i++)
+		ck_assert_str_eq(format_for(takes[i], schema),
+		                 FORMAT("{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\"},\"b\":{\"type\":[\"array\",\"null\"],\"items\":{\"type\":\"string\","
+		                        "\"description\":\"d\"}}},\"required\":[\"a\",\"b\"],\"additionalProperties\":false}"));
+	for (size_t i = 0; i < COUNT_OF(does_not); i++) {
+		ck_assert_str_eq(format_for(does_not[i], schema), "");
+		ck_assert_ptr_nonnull(strstr(sent(), "Answer with JSON"));
+	}
+}
+END_TEST
+
+static const char *optional_members(unsigned count)
+{
+	struct buf out;
+
+	buf_init(&out, arena, 65536);
+	buf_puts(&out, "{\"type\":\"object\",\"properties\":{");
+	for (unsigned i = 0; i < count; i++)
+		buf_printf(&out, "%s\"m%u\":{\"type\":\"string\"}", i == 0 ? "" : ",", i);
+	buf_puts(&out, "}}");
+	return buf_text(&out);
+}
+
+/* What would be refused with a 400 is asked for in words. */
+START_TEST(a_schema_it_does_not_take_goes_out_in_words)
+{
+	const char *alternatives = "{\"type\":\"object\",\"properties\":{\"a\":{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"integer\",\"maximum\":5}]}},\"required\":[\"a\"]}";
+	const char *recursive = "{\"type\":\"object\",\"properties\":{\"next\":{\"$ref\":\"#\"}}}";
+
+	ck_assert_str_eq(format_for("claude-haiku-4-5", schema_of(alternatives)),
+	                 FORMAT("{\"type\":\"object\",\"properties\":{\"a\":{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"integer\"}]}},\"required\":[\"a\"],"
+	                        "\"additionalProperties\":false}"));
+	ck_assert_str_eq(format_for("claude-haiku-4-5", schema_of(recursive)), "");
+	ck_assert_ptr_nonnull(strstr(sent(), "Answer with JSON"));
+	ck_assert_str_ne(format_for("claude-haiku-4-5", schema_of(optional_members(16))), "");
+	ck_assert_str_eq(format_for("claude-haiku-4-5", schema_of(optional_members(17))), "");
+	ck_assert_str_eq(format_for("claude-haiku-4-5", schema_of("{\"type\":\"object\"}")), "");
+	request.json = true;
+	ck_assert_str_eq(format_for("claude-haiku-4-5", NULL), "");
+	ck_assert_ptr_nonnull(strstr(sent(), "Answer with JSON"));
+}
+END_TEST
+
+START_TEST(json_is_asked_for_and_taken_out_of_its_fence)
+{
+	request.output = schema_of("{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\"}}}");
+	request.model = "claude-3-5-haiku-latest";
 	ck_assert_int_eq(plain(arena_printf(arena, TEXT_ANSWER, fenced[_i][0])), RC_OK);
 	ck_assert_str_eq(buf_text(&seen), fenced[_i][1]);
 	ck_assert_ptr_nonnull(strstr(sent(), "Be short.\\n\\nAnswer with JSON"));
@@ -320,6 +399,8 @@ int main(void)
 	tcase_add_test(tcase, the_request_is_what_the_protocol_wants);
 	tcase_add_test(tcase, sampling_goes_out_where_the_model_takes_it);
 	tcase_add_test(tcase, instructions_alone_are_what_the_user_says);
+	tcase_add_test(tcase, a_schema_goes_out_as_such_where_the_model_takes_it);
+	tcase_add_test(tcase, a_schema_it_does_not_take_goes_out_in_words);
 	tcase_add_loop_test(tcase, json_is_asked_for_and_taken_out_of_its_fence, 0, COUNT_OF(fenced));
 	tcase_add_test(tcase, stop_reasons_have_their_names);
 	tcase_add_test(tcase, a_stream_is_read);

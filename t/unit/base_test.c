@@ -366,9 +366,57 @@ START_TEST(settings_that_contradict_each_other_are_refused)
 	ck_assert_ptr_nonnull(refused("www", "prefix", "/ai/"));
 	ck_assert_ptr_nonnull(refused("www", "prefix", "ai"));
 	ck_assert_ptr_nonnull(refused("www", "default_model", "gpt"));
+	ck_assert_ptr_null(refused("www", "drop_in.models", " openai/gpt-4o-mini,anthropic/claude-* "));
+	ck_assert_ptr_null(refused("www", "drop_in.models", "*"));
+	ck_assert_ptr_nonnull(refused("www", "drop_in.models", "openai/gpt-4o-mini, gpt-5"));
+	ck_assert_ptr_nonnull(refused("www", "drop_in.models", "gpt-*"));
+	ck_assert_ptr_null(refused("www", "drop_in.rate", "5/hour"));
 	ck_assert_ptr_nonnull(refused("global", "log_level", "loud"));
 	ck_assert_ptr_nonnull(refused("www", "openai.api_key_file", "/f"));
 	ck_assert_ptr_nonnull(refused("www", "anthropic.api_key_file", "/f"));
+}
+END_TEST
+
+static struct rate rate(const char *text)
+{
+	struct rate out;
+
+	ck_assert_msg(rate_parse(text, &out) == RC_OK, "%s", text);
+	return out;
+}
+
+START_TEST(rates_are_read_strictly)
+{
+	static const char *const wrong[] = {"", "5", "5/", "/hour", "5/week", "0/hour", "-1/hour", "5/hour burst", "5/hour burst 0", "5/hour 3", "12345678/day"};
+	struct rate out = {.count = 7};
+
+	ck_assert(rate_equal(rate(" 5 / hour "), (struct rate){5, 3600, 0}));
+	ck_assert_int_eq(rate("10/second burst 20").burst, 20);
+	for (size_t i = 0; i < COUNT_OF(wrong); i++)
+		ck_assert_msg(rate_parse(wrong[i], &out) == RC_INVALID && out.count == 7, "%s", wrong[i]);
+}
+END_TEST
+
+/* Whoever keeps to the tighter one keeps to both. */
+START_TEST(of_two_rates_the_tighter_holds)
+{
+	static const struct {
+		const char *a, *b, *tighter;
+	} rows[] = {
+		{"5/hour", "60/hour", "5/hour"},
+		{"10/second burst 20", "60/minute", "1/second burst 20"},
+		{"10/minute", "1/second burst 2", "10/minute burst 2"},
+		{"1/hour burst 50", "10/hour", "1/hour burst 10"},
+	};
+	const struct rate none = {0};
+
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		ck_assert_msg(rate_equal(rate_tighter(rate(rows[i].a), rate(rows[i].b)), rate(rows[i].tighter)), "%s", rows[i].a);
+		ck_assert_msg(rate_equal(rate_tighter(rate(rows[i].b), rate(rows[i].a)), rate(rows[i].tighter)), "%s", rows[i].b);
+	}
+	ck_assert(rate_equal(rate_tighter(none, rate("5/hour")), rate("5/hour")));
+	ck_assert(rate_equal(rate_tighter(rate("5/hour"), none), rate("5/hour")));
+	ck_assert_int_eq(rate_tighter(none, none).count, 0);
 }
 END_TEST
 
@@ -411,6 +459,8 @@ int main(void)
 	tcase_add_test(tc, log_levels_have_names);
 	tcase_add_test(tc, settings_are_checked_one_by_one_and_together);
 	tcase_add_test(tc, settings_that_contradict_each_other_are_refused);
+	tcase_add_test(tc, rates_are_read_strictly);
+	tcase_add_test(tc, of_two_rates_the_tighter_holds);
 	tcase_add_test(tc, the_table_prints_itself);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);

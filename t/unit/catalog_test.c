@@ -3,7 +3,9 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +13,7 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/str.h"
@@ -20,7 +23,7 @@
 
 static char root[sizeof NAME];
 static struct catalog *catalog;
-static unsigned complaints, recoveries;
+static unsigned complaint_count, recoveries;
 static char last[4096];
 
 /* Paths in the test's own directory, a few at a time. */
@@ -51,7 +54,7 @@ static void report(void *user, const char *file, const struct diagnostics *list)
 	if (list == NULL) {
 		recoveries++;
 	} else {
-		complaints++;
+		complaint_count++;
 		snprintf(last, sizeof last, "%s", diagnostic_text(arena, list->first));
 	}
 	ck_assert_ptr_nonnull(file);
@@ -88,6 +91,16 @@ int inotify_init1(int flags)
 		return (int)syscall(SYS_inotify_init1, flags);
 	errno = ENOSYS;
 	return -1;
+}
+
+/* Every look at a file's state is counted: the C library's function is overlaid here as well. */
+
+static unsigned looks;
+
+int stat(const char *restrict file, struct stat *restrict st)
+{
+	looks++;
+	return fstatat(AT_FDCWD, file, st, 0);
 }
 
 static void set_up_blind(void)
@@ -177,7 +190,7 @@ START_TEST(follows_changes)
 	counts(1, 0);
 	put("pool/a.prompt", "back");
 	ck_assert_str_eq(get("/api/ai/a", NULL), "back");
-	ck_assert_uint_eq(complaints, 0);
+	ck_assert_uint_eq(complaint_count, 0);
 }
 END_TEST
 
@@ -189,7 +202,7 @@ START_TEST(follows_partials)
 	ck_assert_str_eq(get("/api/ai/p", NULL), "other");
 	unlink(path("pool/_part.prompt"));
 	ck_assert_str_eq(get("/api/ai/p", NULL), "other");
-	ck_assert_uint_eq(complaints, 1);
+	ck_assert_uint_eq(complaint_count, 1);
 	put("pool/_part.prompt", "again");
 	ck_assert_str_eq(get("/api/ai/p", NULL), "again");
 	ck_assert_uint_eq(recoveries, 1);
@@ -201,15 +214,15 @@ START_TEST(keeps_the_last_good_one)
 	put("pool/a.prompt", "{{#if}}");
 	for (int i = 0; i < 3; i++)
 		ck_assert_str_eq(get("/api/ai/a", NULL), "one");
-	ck_assert_uint_eq(complaints, 1);
+	ck_assert_uint_eq(complaint_count, 1);
 	ck_assert_ptr_nonnull(strstr(last, "pool/a.prompt:1:"));
 	counts(1, 1);
 	put("pool/a.prompt", "{{#if}}"); /* saved again as it was */
 	ck_assert_str_eq(get("/api/ai/a", NULL), "one");
-	ck_assert_uint_eq(complaints, 1);
+	ck_assert_uint_eq(complaint_count, 1);
 	put("pool/a.prompt", "\n{{#unless}}");
 	ck_assert_str_eq(get("/api/ai/a", NULL), "one");
-	ck_assert_uint_eq(complaints, 2);
+	ck_assert_uint_eq(complaint_count, 2);
 	put("pool/a.prompt", "good");
 	ck_assert_str_eq(get("/api/ai/a", NULL), "good");
 	ck_assert_uint_eq(recoveries, 1);
@@ -346,6 +359,188 @@ START_TEST(does_without_a_pool)
 }
 END_TEST
 
+/* However many files there are: a request looks at its directory, and at nothing else. */
+START_TEST(looks_once_a_request)
+{
+	char name[32];
+
+	put("www/_deep.prompt", "deep");
+	put("www/g.prompt", "good {{> deep}}");
+	for (unsigned i = 0; i < 50; i++) {
+		snprintf(name, sizeof name, "pool/f%u.prompt", i);
+		put(name, "many");
+		snprintf(name, sizeof name, "/api/ai/f%u", i);
+		ck_assert_str_eq(get(name, NULL), "many");
+	}
+	ck_assert_str_eq(get("/", path("www/g.prompt")), "good deep");
+	looks = 0;
+	for (unsigned i = 0; i < 100; i++) {
+		ck_assert_str_eq(get("/api/ai/f7", NULL), "many");
+		ck_assert_str_eq(get("/", path("www/g.prompt")), "good deep");
+	}
+	ck_assert_uint_eq(looks, 200);
+}
+END_TEST
+
+/* Two processes of a pool, as two catalogs with one shelf: what one saw whole, the other serves. */
+START_TEST(shares_the_last_good_one)
+{
+	struct shelf *shelf = shelf_new();
+	struct catalog_settings settings = {.directory = path("pool"), .prefix = "/api/ai", .report = report, .user = root, .shelf = shelf};
+	struct catalog *first, *second, *usual = catalog;
+	const struct shelf_complaint *complaints;
+	struct arena *arena = arena_new(1u << 20);
+	unsigned count;
+
+	ck_assert_int_eq(catalog_new(&settings, &first), RC_OK);
+	ck_assert_int_eq(catalog_new(&settings, &second), RC_OK);
+	put("www/_deep.prompt", "deep");
+	put("www/g.prompt", "good {{> deep}}");
+	catalog = first;
+	ck_assert_str_eq(get("/", path("www/g.prompt")), "good deep");
+	put("www/g.prompt", "bad {{nonsense 1}}");
+	unlink(path("www/_deep.prompt"));
+	catalog = second;
+	ck_assert_str_eq(get("/", path("www/g.prompt")), "good deep");
+	counts(2, 1);
+	catalog = first;
+	ck_assert_str_eq(get("/", path("www/g.prompt")), "good deep");
+	ck_assert_uint_eq(complaint_count, 1);
+	complaints = shelf_complaints(shelf, arena, &count);
+	ck_assert_uint_eq(count, 1);
+	ck_assert_str_eq(complaints[0].file, path("www/g.prompt"));
+	ck_assert_str_eq(complaints[0].at, path("www/g.prompt"));
+	ck_assert_uint_eq(complaints[0].line, 1);
+	ck_assert_uint_eq(complaints[0].column, 7);
+	ck_assert_ptr_nonnull(strstr(complaints[0].message, "unknown helper \"nonsense\""));
+	ck_assert(complaints[0].serving);
+
+	put("www/g.prompt", "better"); /* which the second one does not see */
+	catalog = first;
+	ck_assert_str_eq(get("/", path("www/g.prompt")), "better");
+	put("www/g.prompt", "worse {{nonsense 1}}");
+	catalog = second;
+	ck_assert_str_eq(get("/", path("www/g.prompt")), "better");
+	catalog = first;
+
+	put("www/g.prompt", "mended"); /* and found to be so by one that was not asked for it */
+	counts(2, 0);
+	shelf_complaints(shelf, arena, &count);
+	ck_assert_uint_eq(count, 0);
+	ck_assert_uint_eq(recoveries, 2);
+	put("www/never.prompt", "{{#if");
+	ck_assert_str_eq(get("/", path("www/never.prompt")), "invalid");
+	ck_assert(!shelf_complaints(shelf, arena, &count)[0].serving);
+	unlink(path("www/never.prompt"));
+	catalog = second;
+	counts(2, 0);
+	shelf_complaints(shelf, arena, &count);
+	ck_assert_uint_eq(count, 0);
+
+	unlink(path("www/g.prompt")); /* who takes a file away wants it gone: nothing of it comes back */
+	ck_assert_str_eq(get("/", path("www/g.prompt")), "not found");
+	put("www/g.prompt", "{{#if");
+	ck_assert_str_eq(get("/", path("www/g.prompt")), "invalid");
+	catalog_free(first);
+	catalog_free(second);
+	catalog = usual;
+	arena_free(arena);
+	shelf_free(shelf);
+}
+END_TEST
+
+START_TEST(holds_guests_to_the_bounds)
+{
+	static const struct endpoint_bounds bounds = {.models = "openai/gpt-4o-mini", .max_tokens = 100};
+	struct catalog_settings settings = {.directory = path("pool"), .prefix = "/api/ai", .bounds = &bounds};
+	const char *text = "---\nmodel: openai/gpt-4.1\n---\nx";
+
+	catalog_free(catalog);
+	put("pool/b.prompt", text);
+	put("www/b.prompt", text);
+	put("www/c.prompt", "c");
+	ck_assert_int_eq(catalog_new(&settings, &catalog), RC_OK);
+	ck_assert_str_eq(get("/api/ai/b", NULL), "x");
+	ck_assert_str_eq(get("/b.prompt", path("pool/b.prompt")), "x");
+	ck_assert_str_eq(get("/b.prompt", path("www/b.prompt")), "invalid");
+	ck_assert_str_eq(get("/c.prompt", path("www/c.prompt")), "c");
+}
+END_TEST
+
+/* More than there is room for: the oldest versions go, nothing else does. */
+START_TEST(the_shelf_is_bounded)
+{
+	static char big[1u << 20];
+	struct shelf *shelf = shelf_new();
+	struct endpoint_text text = {.name = "", .bytes = big, .len = sizeof big}, *found;
+	struct arena *arena = arena_new(4u << 20);
+	struct diagnostics list;
+	unsigned count;
+
+	memset(big, 'x', sizeof big);
+	for (unsigned i = 0; i < 40; i++)
+		shelf_keep(shelf, arena_printf(arena, "/f%u", i), &text, 1);
+	ck_assert_int_eq(shelf_find(shelf, arena, "/f0", &found, &count), RC_NOTFOUND);
+	ck_assert_int_eq(shelf_find(shelf, arena, "/f39", &found, &count), RC_OK);
+	ck_assert_uint_eq(count, 1);
+	ck_assert_uint_eq(found[0].len, sizeof big);
+	text.len = SIZE_MAX / 4;
+	shelf_keep(shelf, "/huge", &text, 1);
+	ck_assert_int_eq(shelf_find(shelf, arena, "/huge", &found, &count), RC_NOTFOUND);
+	diagnostics_init(&list, arena, "x");
+	diagnostics_error(&list, 1, 1, "hint", "wrong");
+	for (unsigned i = 0; i < 100; i++)
+		ck_assert(shelf_complain(shelf, arena_printf(arena, "/f%u", i), &list, false));
+	ck_assert(!shelf_complain(shelf, "/f99", &list, false));
+	ck_assert_str_eq(shelf_complaints(shelf, arena, &count)[63].message, "wrong [hint]");
+	ck_assert_uint_eq(count, 64);
+	ck_assert(!shelf_mend(shelf, "/f0"));
+	ck_assert(shelf_mend(shelf, "/f99"));
+	arena_free(arena);
+	shelf_free(shelf);
+	shelf_free(NULL);
+}
+END_TEST
+
+static void keep_for_ever(struct shelf *shelf, const struct endpoint_text *text, int ready)
+{
+	if (write(ready, "x", 1) != 1)
+		_exit(1);
+	for (;;)
+		shelf_keep(shelf, "/f", text, 1);
+}
+
+/* A process that dies at work on the shelf, as it is most of its time here, leaves it usable: what it held may be lost, nobody waits for it. */
+START_TEST(survives_who_dies_at_it)
+{
+	static char big[256u << 10];
+	struct shelf *shelf = shelf_new();
+	struct endpoint_text text = {.name = "", .bytes = big, .len = sizeof big}, *found;
+	struct arena *arena = arena_new(1u << 20);
+	unsigned count;
+	int ready[2];
+	char byte;
+
+	ck_assert_int_eq(pipe(ready), 0);
+	for (unsigned round = 0; round < 20; round++) {
+		pid_t child = fork();
+
+		if (child == 0)
+			keep_for_ever(shelf, &text, ready[1]);
+		ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+		kill(child, SIGKILL);
+		ck_assert_int_eq(waitpid(child, NULL, 0), child);
+		text.len = 3;
+		shelf_keep(shelf, "/g", &text, 1);
+		text.len = sizeof big;
+		ck_assert_int_eq(shelf_find(shelf, arena, "/g", &found, &count), RC_OK);
+		ck_assert_uint_eq(found[0].len, 3);
+	}
+	arena_free(arena);
+	shelf_free(shelf);
+}
+END_TEST
+
 /* Many readers while the file changes under them: each sees a whole version, and none an older one than was there before it asked. */
 
 #define READERS 4
@@ -405,6 +600,9 @@ static void add_all(TCase *tc)
 	tcase_add_test(tc, holds_what_is_in_use);
 	tcase_add_test(tc, bounds_the_guests);
 	tcase_add_test(tc, does_without_a_pool);
+	tcase_add_test(tc, shares_the_last_good_one);
+	tcase_add_test(tc, holds_guests_to_the_bounds);
+	tcase_add_test(tc, the_shelf_is_bounded);
 	tcase_add_test(tc, serves_threads);
 }
 
@@ -418,6 +616,8 @@ int main(void)
 	tcase_add_checked_fixture(watched, set_up, tear_down);
 	tcase_add_checked_fixture(unwatched, set_up_blind, tear_down);
 	add_all(watched);
+	tcase_add_test(watched, looks_once_a_request);
+	tcase_add_test(watched, survives_who_dies_at_it);
 	add_all(unwatched);
 	suite_add_tcase(suite, watched);
 	suite_add_tcase(suite, unwatched);

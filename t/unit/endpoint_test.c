@@ -60,7 +60,7 @@ static enum rc load(const char *name)
 	endpoint_free(endpoint);
 	endpoint = NULL;
 	diagnostics_init(&list, arena, path(name));
-	return endpoint_load(path(name), &endpoint, &list);
+	return endpoint_load(path(name), NULL, &endpoint, &list);
 }
 
 static const char *render(const char *input)
@@ -99,6 +99,54 @@ START_TEST(renders_without_defaults)
 	ck_assert_int_eq(load("a.prompt"), RC_OK);
 	ck_assert_str_eq(render(NULL), "[{\"role\":\"user\",\"content\":\"x\"}]");
 	ck_assert_str_eq(render("{\"y\":1}"), "[{\"role\":\"user\",\"content\":\"x1\"}]");
+}
+END_TEST
+
+/* What a template sees of its own file, and of the conversation. */
+START_TEST(shows_metadata)
+{
+	put("m.prompt",
+	    "---\nmodel: local/x\nversion: v2\nconfig: {temperature: 0.5}\ninput: {schema: {q: string}}\noutput: {schema: {a: integer}}\n"
+	    "acme.team.name: Rust\nacme.team.size: 3\nplain: 1\nfpm.cache: off\n---\n{{json @metadata.prompt}}");
+	ck_assert_int_eq(load("m.prompt"), RC_OK);
+	ck_assert_str_eq(render(NULL),
+	                 "[{\"role\":\"user\",\"content\":\"{\\\"ext\\\":{\\\"acme.team\\\":{\\\"name\\\":\\\"Rust\\\",\\\"size\\\":3},\\\"fpm\\\":{\\\"cache\\\":\\\"off\\\"}},"
+	                 "\\\"metadata\\\":{},\\\"config\\\":{\\\"temperature\\\":0.5},\\\"model\\\":\\\"local/x\\\",\\\"version\\\":\\\"v2\\\",\\\"output\\\":{\\\"schema\\\":"
+	                 "{\\\"type\\\":\\\"object\\\",\\\"properties\\\":{\\\"a\\\":{\\\"type\\\":\\\"integer\\\"}},\\\"required\\\":[\\\"a\\\"],\\\"additionalProperties\\\":false}},"
+	                 "\\\"raw\\\":{\\\"model\\\":\\\"local/x\\\",\\\"version\\\":\\\"v2\\\",\\\"config\\\":{\\\"temperature\\\":0.5},\\\"input\\\":{\\\"schema\\\":{\\\"q\\\":"
+	                 "\\\"string\\\"}},\\\"output\\\":{\\\"schema\\\":{\\\"a\\\":\\\"integer\\\"}},\\\"acme.team.name\\\":\\\"Rust\\\",\\\"acme.team.size\\\":3,\\\"plain\\\":1,"
+	                 "\\\"fpm.cache\\\":\\\"off\\\"}}\"}]");
+	put("n.prompt", "{{#each list}}{{@metadata.prompt.config.x}}{{json @metadata.prompt}}{{json @../metadata.messages}}{{/each}}");
+	ck_assert_int_eq(load("n.prompt"), RC_OK);
+	ck_assert_str_eq(render("{\"list\":[1]}"), "[{\"role\":\"user\",\"content\":\"{\\\"ext\\\":{},\\\"metadata\\\":{},\\\"config\\\":{}}undefined\"}]");
+}
+END_TEST
+
+static const char *render_turns(const char *context)
+{
+	struct message items[] = {{ROLE_USER, "Hi", 2}, {ROLE_MODEL, "Ho", 2}};
+	const struct messages history = {.items = items, .count = 2, .bytes = 4};
+	struct template_data data = {.history = &history};
+	struct messages messages;
+	struct value *given = NULL;
+
+	ck_assert(context == NULL || json_parse(arena, context, strlen(context), &given, NULL) == RC_OK);
+	data.context = given;
+	ck_assert_int_eq(endpoint_render(endpoint, arena, &data, &messages), RC_OK);
+	return messages.items[messages.count - 1].text;
+}
+
+START_TEST(shows_the_conversation)
+{
+	put("t.prompt", "{{#each @metadata.messages}}{{role}}={{#each content}}{{text}}{{/each}};{{/each}}{{json @metadata.messages}}");
+	ck_assert_int_eq(load("t.prompt"), RC_INVALID); /* {{role}} is the helper */
+	put("t.prompt", "{{#each @metadata.messages}}{{this.role}}={{#each content}}{{text}}{{/each}};{{/each}}{{json @metadata.messages}}");
+	ck_assert_int_eq(load("t.prompt"), RC_OK);
+	ck_assert_str_eq(render_turns(NULL), "user=Hi;model=Ho;[{\"role\":\"user\",\"content\":[{\"text\":\"Hi\"}]},"
+	                                     "{\"role\":\"model\",\"content\":[{\"text\":\"Ho\"}]}]");
+	put("t.prompt", "{{@metadata.own}}");
+	ck_assert_int_eq(load("t.prompt"), RC_OK);
+	ck_assert_str_eq(render_turns("{\"metadata\":{\"own\":\"the caller's\"}}"), "the caller's");
 }
 END_TEST
 
@@ -219,7 +267,7 @@ static void shipped(const char *name)
 	enum rc rc;
 
 	diagnostics_init(&list, arena, file);
-	rc = endpoint_load(file, &endpoint, &list);
+	rc = endpoint_load(file, NULL, &endpoint, &list);
 	ck_assert_msg(rc == RC_OK && list.warnings == 0, "%s", list.first == NULL ? file : diagnostic_text(arena, list.first));
 	ck_assert_ptr_nonnull(endpoint->input);
 	ck_assert_double_eq(endpoint->temperature, 0.7);
@@ -333,6 +381,8 @@ int main(void)
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_test(tc, loads_and_renders);
 	tcase_add_test(tc, renders_without_defaults);
+	tcase_add_test(tc, shows_metadata);
+	tcase_add_test(tc, shows_the_conversation);
 	tcase_add_test(tc, reads_partials);
 	tcase_add_test(tc, refuses_partials);
 	tcase_add_test(tc, bounds_the_partials);

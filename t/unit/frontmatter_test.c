@@ -63,6 +63,48 @@ START_TEST(has_defaults)
 }
 END_TEST
 
+static const struct endpoint_bounds bounds = {
+	.models = "openai/gpt-4o-mini, anthropic/claude-*", .otherwise = "local/llama", .max_tokens = 500, .rate = {10, 60, 0}};
+
+/* What is said of these lines in a document root that is held to the bounds. */
+static const char *bounded(const char *lines, enum rc expected)
+{
+	diagnostics_init(&list, arena, "x.prompt");
+	endpoint = (struct endpoint){.name = "generate-x", .arena = arena, .bounds = &bounds};
+	ck_assert_msg(read_lines(lines) == expected, "%s", lines);
+	return list.first == NULL ? "" : diagnostic_text(arena, list.first);
+}
+
+START_TEST(keeps_within_bounds)
+{
+	static const char *const allowed[] = {"openai/gpt-4o-mini", "anthropic/claude-haiku-4-5", "local/llama"};
+	static const char *const refused[] = {"openai/gpt-4o-mini-2", "openai/gpt-4o", "anthropic/other", "local/llama-2", "x"};
+
+	for (size_t i = 0; i < COUNT_OF(allowed); i++) {
+		ck_assert_str_eq(bounded(arena_printf(arena, "model: %s\n", allowed[i]), RC_OK), "");
+		ck_assert_str_eq(bounded(arena_printf(arena, "fpm.fallback: [%s]\n", allowed[i]), RC_OK), "");
+	}
+	for (size_t i = 0; i < COUNT_OF(refused); i++) {
+		ck_assert_ptr_nonnull(strstr(bounded(arena_printf(arena, "model: %s\n", refused[i]), RC_INVALID), "x.prompt:2:8: error: the model \""));
+		ck_assert_ptr_nonnull(strstr(bounded(arena_printf(arena, "fpm.fallback: [%s]\n", refused[i]), RC_INVALID), "is not allowed in a document root"));
+	}
+	ck_assert_str_eq(bounded("config: {maxOutputTokens: 400}\nfpm.rate: 5/minute\n", RC_OK), "");
+	ck_assert_int_eq(endpoint.max_tokens, 400);
+	ck_assert_int_eq(endpoint.rate.count, 5);
+	ck_assert_ptr_nonnull(strstr(bounded("config: {maxOutputTokens: 501}\n", RC_OK), "2:27: warning: a document root has 500 tokens at most"));
+	ck_assert_int_eq(endpoint.max_tokens, 500);
+	ck_assert_ptr_nonnull(strstr(bounded("fpm.rate: 5/second\n", RC_OK), "2:11: warning: a document root has a tighter rate"));
+	ck_assert(rate_equal(endpoint.rate, (struct rate){10, 60, 5}));
+	ck_assert_str_eq(bounded("fpm.feature: x\n", RC_OK), "");
+	ck_assert_int_eq(endpoint.max_tokens, 500);
+	ck_assert(rate_equal(endpoint.rate, bounds.rate));
+	endpoint = (struct endpoint){.name = "x", .arena = arena, .bounds = &bounds};
+	ck_assert_int_eq(read_file("no front matter"), RC_OK);
+	ck_assert_int_eq(endpoint.max_tokens, 500);
+	ck_assert(rate_equal(endpoint.rate, bounds.rate));
+}
+END_TEST
+
 START_TEST(reads_every_key)
 {
 	good("model: openai/gpt-4.1\n"
@@ -170,20 +212,27 @@ END_TEST
 
 static const struct {
 	const char *file, *body;
-	unsigned line;
+	unsigned line, column;
 } bodies[] = {
-	{"---\nmodel: local/x\n---\nHello", "Hello", 4},
-	{"---\nmodel: local/x\n---\n\n  \n  Hello\n", "  Hello\n", 6},
-	{"---\r\nmodel: local/x\r\n---\r\nHello\r\n", "Hello\r\n", 4},
-	{"\xEF\xBB\xBF---\nmodel: local/x\n---\nHello", "Hello", 4},
-	{"---  \nmodel: local/x\n---\t\nHello", "Hello", 4},
-	{"---\n---\nHello", "Hello", 3},
-	{"---\nmodel: local/x\n---", "", 3},
-	{"---\nmodel: local/x\n---\n", "", 4},
-	{"---x\nHello", "---x\nHello", 1},
-	{"", "", 1},
-	{"a\n---\nb", "a\n---\nb", 1},
-	{"---\nmodel: local/x\n---\na\n---\nb", "a\n---\nb", 4},
+	{"---\nmodel: local/x\n---\nHello", "Hello", 4, 1},
+	{"---\nmodel: local/x\n---\n\n  \n  Hello\n  you \n\n", "Hello\n  you", 6, 3},
+	{"---\nmodel: local/x\n---\n \xC2\xA0Hello\xE2\x80\xA8", "Hello", 4, 3},
+	{"---\r\nmodel: local/x\r\n---\r\nHello\r\n", "Hello", 4, 1},
+	{"---\rmodel: local/x\r---\r\rHello\r", "Hello", 5, 1},
+	{"# A licence\n\n#\n---\nmodel: local/x\n---\nHello", "Hello", 7, 1},
+	{"\n \n---\nmodel: local/x\n---\nHello", "Hello", 6, 1},
+	{"# A title\n---\nHello\n", "# A title\n---\nHello\n", 1, 1},
+	{"A text\n---\nmodel: x\n---\nHello", "A text\n---\nmodel: x\n---\nHello", 1, 1},
+	{"  no front matter\n", "  no front matter\n", 1, 1},
+	{"\xEF\xBB\xBF---\nmodel: local/x\n---\nHello", "Hello", 4, 1},
+	{"---  \nmodel: local/x\n---\t\nHello", "Hello", 4, 1},
+	{"---\n---\nHello", "Hello", 3, 1},
+	{"---\nmodel: local/x\n---", "", 3, 4},
+	{"---\nmodel: local/x\n---\n", "", 4, 1},
+	{"---x\nHello", "---x\nHello", 1, 1},
+	{"", "", 1, 1},
+	{"a\n---\nb", "a\n---\nb", 1, 1},
+	{"---\nmodel: local/x\n---\na\n---\nb", "a\n---\nb", 4, 1},
 };
 
 START_TEST(finds_the_body)
@@ -192,6 +241,9 @@ START_TEST(finds_the_body)
 	ck_assert_uint_eq(body.len, strlen(bodies[_i].body));
 	ck_assert_int_eq(strncmp(body.text, bodies[_i].body, body.len), 0);
 	ck_assert_uint_eq(body.line, bodies[_i].line);
+	ck_assert_uint_eq(body.column, bodies[_i].column);
+	if (strstr(bodies[_i].file, "model: local/x") != NULL)
+		ck_assert_str_eq(endpoint.model, "local/x");
 }
 END_TEST
 
@@ -255,6 +307,10 @@ static const struct {
 	 "2:8: warning: nobody will answer for the model \"googleai/x\" [provider/model, where the provider is openai, anthropic or local]"},
 	{"model: openai/\n",
 	 "2:8: warning: nobody will answer for the model \"openai/\" [provider/model, where the provider is openai, anthropic or local]"},
+	{"fpm.fallback: [local/x, local/y, local/x]\n", "2:34: warning: the model \"local/x\" is named twice [it would only be asked once more]"},
+	{"model: local/x\nfpm.fallback: local/x\n", "3:15: warning: the model \"local/x\" is named twice [it would only be asked once more]"},
+	{"fpm.fallback: local/x\nmodel: local/x\n", "3:8: warning: the model \"local/x\" is named twice [it would only be asked once more]"},
+	{"fpm.fallback: gpt-4\n", "2:15: warning: nobody will answer for the model \"gpt-4\" [provider/model, where the provider is openai, anthropic or local]"},
 	{"input: {schema: string}\n", "2:17: warning: no request can pass the input schema: a body is always an object"},
 	{"input: {schema: {stream?: boolean}}\noutput: {format: json}\n",
 	 "2:17: warning: an output of format json is checked whole before it is sent: nothing is streamed"},
@@ -320,6 +376,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_test(tc, has_defaults);
 	tcase_add_test(tc, reads_every_key);
+	tcase_add_test(tc, keeps_within_bounds);
 	tcase_add_test(tc, reads_nested_fpm);
 	tcase_add_loop_test(tc, reads_caches, 0, (int)COUNT_OF(caches));
 	tcase_add_loop_test(tc, reads_rates, 0, (int)COUNT_OF(rates));

@@ -52,3 +52,5 @@ unit_tests += t/unit/endpoint_test
 t_unit_endpoint_test_SOURCES = t/unit/endpoint_test.c
 unit_tests += t/unit/catalog_test
 t_unit_catalog_test_SOURCES = t/unit/catalog_test.c
+unit_tests += t/unit/allocation_test
+t_unit_allocation_test_SOURCES = t/unit/allocation_test.c

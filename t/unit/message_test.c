@@ -246,7 +246,7 @@ START_TEST(values_stay_text)
 	struct diagnostics list;
 
 	diagnostics_init(&list, arena, "x.prompt");
-	ck_assert_int_eq(template_compile(arena, text, strlen(text), 1, &partials, &template, &list), RC_OK);
+	ck_assert_int_eq(template_compile(arena, text, strlen(text), 1, 1, &partials, &template, &list), RC_OK);
 	for (unsigned i = 0; i < CASES; i++) {
 		struct arena *into = arena_new(4u << 20);
 

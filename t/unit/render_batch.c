@@ -46,7 +46,7 @@ static enum rc render(struct arena *arena, const struct value *job, struct diagn
 
 	if (source == NULL || source->type != VALUE_STRING)
 		return RC_INVALID;
-	rc = template_compile(arena, source->u.string.text, source->u.string.len, 1, &partials, &template, list);
+	rc = template_compile(arena, source->u.string.text, source->u.string.len, 1, 1, &partials, &template, list);
 	if (rc == RC_OK && turns != NULL)
 		rc = message_read(arena, turns, &history, &reason);
 	return rc == RC_OK ? template_render(template, arena, &data, messages) : rc;

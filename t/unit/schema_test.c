@@ -76,6 +76,7 @@ static const struct {
 	{"any", "{}"},
 	{"any, what you like", "{'description':'what you like'}"},
 	{"'string,'", "{'type':'string'}"},
+	{"'string,   wide  '", "{'type':'string','description':'wide  '}"},
 	{"'null'", "{'type':'null'}"},
 	{"{}", "{'type':'object','properties':{},'additionalProperties':false}"},
 	{"a(array): {b: string}",

@@ -133,7 +133,7 @@ static const char *render(struct arena *arena, const struct value *data, const s
 
 	diagnostics_init(&list, arena, path);
 	snprintf(path, sizeof path, "%s/case.prompt", directory);
-	if (endpoint_load(path, &endpoint, &list) != RC_OK)
+	if (endpoint_load(path, NULL, &endpoint, &list) != RC_OK)
 		return list.first == NULL ? "it does not load" : diagnostic_text(arena, list.first);
 	buf_init(&buf, arena, FILE_MAX);
 	rc = turns == NULL ? RC_OK : message_read(arena, turns, &history, &reason);

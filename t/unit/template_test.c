@@ -69,7 +69,7 @@ static enum rc render(const char *text, const char *input, const char *context, 
 {
 	struct template_data data = {.input = parse(input), .context = parse(context)};
 	struct template *template;
-	enum rc rc = template_compile(arena, text, strlen(text), 1, &from_table, &template, &list);
+	enum rc rc = template_compile(arena, text, strlen(text), 1, 1, &from_table, &template, &list);
 
 	return rc == RC_OK ? template_render(template, arena, &data, messages) : rc;
 }
@@ -242,10 +242,10 @@ START_TEST(counts_lines_of_the_file)
 {
 	struct template *template;
 
-	ck_assert_int_eq(template_compile(arena, "a\n {{x 1}}", 10, 7, NULL, &template, &list), RC_INVALID);
+	ck_assert_int_eq(template_compile(arena, "a\n {{x 1}}", 10, 7, 1, NULL, &template, &list), RC_INVALID);
 	ck_assert_uint_eq(list.first->line, 8);
 	ck_assert_uint_eq(list.first->column, 4);
-	ck_assert_int_eq(template_compile(arena, "{{> hello}}", 11, 1, NULL, &template, &list), RC_INVALID);
+	ck_assert_int_eq(template_compile(arena, "{{> hello}}", 11, 1, 1, NULL, &template, &list), RC_INVALID);
 }
 END_TEST
 
@@ -298,7 +298,7 @@ START_TEST(makes_messages)
 		ck_assert_int_eq(message_read(arena, parse(conversations[_i].history), &history, &reason), RC_OK);
 		data.history = &history;
 	}
-	ck_assert_int_eq(template_compile(arena, conversations[_i].text, strlen(conversations[_i].text), 1, &from_table, &template, &list), RC_OK);
+	ck_assert_int_eq(template_compile(arena, conversations[_i].text, strlen(conversations[_i].text), 1, 1, &from_table, &template, &list), RC_OK);
 	ck_assert_int_eq(template_render(template, arena, &data, &messages), RC_OK);
 	buf_init(&all, arena, 4096);
 	for (size_t i = 0; i < messages.count; i++) {
@@ -423,7 +423,7 @@ START_TEST(survives_no_memory)
 		enum rc rc;
 
 		diagnostics_init(&said, small, "x");
-		rc = template_compile(small, text, strlen(text), 1, &from_table, &template, &said);
+		rc = template_compile(small, text, strlen(text), 1, 1, &from_table, &template, &said);
 		if (rc == RC_OK)
 			rc = template_render(template, small, &data, &messages);
 		worked = rc == RC_OK;
