@@ -3,6 +3,7 @@
  */
 #include <stdatomic.h>
 
+#include "provider/usage.h"
 #include "request/request.h"
 
 /* Fifths of the setting between two heartbeats. Apache learns from the first write after a caller's leaving that he left, and tells us at the second: two must fit
@@ -53,6 +54,21 @@ static struct provider_request compose(struct request *rq)
 	};
 }
 
+/* Where the provider reported no usage, before anybody is told of any. A provider that answered with an error's status bills nothing; one that was silent or broke off may have used the prompt and what it sent. */
+static void estimate_usage(struct request *rq)
+{
+	struct usage *usage = &rq->result.usage;
+	bool error_status = rq->result.status != 0 && rq->result.status != 200;
+
+	if (usage->reported)
+		return;
+	*usage = (struct usage){0};
+	if (!rq->result.sent || error_status)
+		return;
+	usage->prompt = rq->admission.prompt_estimate;
+	usage->completion = usage_estimate(rq->result.text_bytes);
+}
+
 /* A hit is passed on as if it had just been generated. */
 static enum rc pass_cached(struct request *rq)
 {
@@ -78,6 +94,7 @@ enum rc step_generate(struct request *rq)
 	rc = rq->access->provider->generate(rq->access, rq->arena, &request, &rq->result);
 	if (rq->mode != ANSWER_JSON)
 		atomic_fetch_sub(&rq->service->streams, 1);
+	estimate_usage(rq);
 	if (rc == RC_OK) {
 		rq->generated = true;
 		return RC_OK;

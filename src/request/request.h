@@ -63,7 +63,7 @@ struct request {
 	struct admission admission;
 
 	/* generate */
-	struct provider_result result;
+	struct provider_result result; /* usage: the stated estimate where the provider reported none */
 	bool generated;  /* the call came to its end without a fault */
 	struct buf text; /* all of the text so far */
 

@@ -5,25 +5,9 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "provider/usage.h"
 #include "request/request.h"
 #include "request/settlement.h"
 #include "request/ticket.h"
-
-/* A provider that answered with an error's status bills nothing; one that was silent or broke off may have used the prompt and what it sent. */
-static void estimate_usage(struct request *rq)
-{
-	struct usage *usage = &rq->result.usage;
-	bool error_status = rq->result.status != 0 && rq->result.status != 200;
-
-	if (usage->reported)
-		return;
-	*usage = (struct usage){0};
-	if (!rq->result.sent || error_status)
-		return;
-	usage->prompt = rq->admission.prompt_estimate;
-	usage->completion = usage_estimate(rq->result.text_bytes);
-}
 
 static const char *ledger_state(const struct request *rq)
 {
@@ -68,7 +52,6 @@ void settle_reservation(struct request *rq)
 		atomic_fetch_add(&rq->service->cache_hits, 1);
 		return;
 	}
-	estimate_usage(rq);
 	settlement = (struct settlement){
 		.ticket = rq->admission.ticket,
 		.state = ledger_state(rq),

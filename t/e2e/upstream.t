@@ -99,6 +99,7 @@ subtest 'no usage reported: the estimate, marked as one' => sub {
 		is $row->{state}, 'settled', 'settled';
 		ok $row->{estimated}, 'estimated';
 		is $row->{completion_tokens}, 5, 'a token for each four bytes';
+		is $r->json->{usage}{tokensUsed}, $row->{tokens_used}, 'and the caller is told so' unless $stream;
 	}
 };
 
