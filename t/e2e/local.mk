@@ -12,3 +12,4 @@ e2e_tests += t/e2e/admission.t
 e2e_tests += t/e2e/report.t
 e2e_tests += t/e2e/places.t t/e2e/money.t
 e2e_tests += t/e2e/crashes.t
+e2e_tests += t/e2e/mixed.t

@@ -53,10 +53,8 @@ static void leave_gate(struct call *call)
 	counts_add(GATED, -1);
 }
 
-static void keep_record(const struct call *call, enum count how)
+static void keep_record(const struct call *call, enum count how, bool told)
 {
-	bool told = how == FINISHED && !call->plan.nousage && (!call->stream || call->include_usage);
-
 	record_add(&(struct record){
 		.id = call->id,
 		.how = how == FINISHED ? "finished" : how == FAILED ? "failed" : "cancelled",
@@ -75,13 +73,16 @@ static void keep_record(const struct call *call, enum count how)
 /* The end of every call; `how` is FINISHED, FAILED or CANCELLED. */
 static void end(struct call *call, enum count how)
 {
+	/* Anthropic's streams tell it unasked. */
+	bool told = how == FINISHED && !call->plan.nousage && (!call->stream || call->include_usage || call->protocol == &anthropic_protocol);
+
 	leave_gate(call);
-	if (how == FINISHED) {
+	if (told) {
 		counts_add(PROMPT_TOKENS, call->prompt_tokens);
 		counts_add(CACHED_TOKENS, call->plan.cached);
 		counts_add(COMPLETION_TOKENS, call_completion_tokens(call));
 	}
-	keep_record(call, how);
+	keep_record(call, how, told);
 	counts_add(OPEN, -1);
 	counts_add(how, 1);
 	event_free(call->timer);
