@@ -12,12 +12,13 @@ use strict;
 use warnings;
 
 use IO::Select;
+use POSIX ();
 use Harness::Client;
 use Harness::Process qw(now patience);
 
 sub start {
 	my ($class, %with) = @_;
-	my $self = bless {processes => 2, callers => 16, timeout => 30, lines => [], rest => '', pids => [], %with}, $class;
+	my $self = bless {processes => 2, callers => 16, timeout => 30, lines => [], rest => '', ready => 0, pids => [], %with}, $class;
 	pipe(my $gate, my $open) or die "pipe: $!\n";
 	pipe($self->{lines_from}, my $lines_to) or die "pipe: $!\n";
 	for my $n (0 .. $self->{processes} - 1) {
@@ -114,7 +115,6 @@ sub take_lines {
 sub await {
 	my ($self, $condition, $seconds) = @_;
 	my $until = now() + patience($seconds);
-	$self->{ready} //= 0;
 	while (!$condition->(@{$self->{lines}})) {
 		return 0 if now() > $until || !$self->take_lines(0.05);
 	}
