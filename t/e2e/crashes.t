@@ -60,10 +60,11 @@ sub kill_workers {
 	kill 'KILL', @workers[0 .. $share * $#workers];
 }
 
-# The master, but for its children: who lost it must end by themselves.
+# Alone, or with all of its children at the same moment. Those who merely lost it must end by themselves.
 sub kill_master {
+	my ($with_children) = @_;
 	my $old = {process => $h->daemon, children => [$h->children]};
-	$old->{process}->signal('KILL');
+	kill 'KILL', $h->daemon->pid, $with_children ? @{$old->{children}} : ();
 	$old->{process}->wait(5);
 	return $old;
 }
@@ -93,7 +94,7 @@ my %deaths = (
 	'the database, for longer than a call may take' => sub { crash_database(3) },
 	'a worker and the database' => sub { kill_workers(0); crash_database() },
 	'the master and the database' => sub { my $old = kill_master(); crash_database(); restart_master($old) },
-	'everything' => sub { my $old = kill_master(); kill 'KILL', @{$old->{children}}; crash_database(); restart_master($old) },
+	'everything' => sub { my $old = kill_master(1); crash_database(); restart_master($old) },
 );
 
 # ---- What must hold afterwards.
