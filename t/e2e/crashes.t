@@ -1,4 +1,5 @@
-# Rounds of sudden death under load: workers, the master, the janitor and PostgreSQL, one or two of them, at random moments. After each, once everything runs again
+# Rounds of sudden death under load: workers, the master, the janitor, PostgreSQL and PgBouncer, one or more of them, at random moments; some lives of the daemon reach
+# the database directly, some through PgBouncer. After each round, once everything runs again
 # and has been swept: no upstream call without a row, no row without an end, nothing charged twice, counters and ledger equal.
 # CRASH_SEED repeats the choices of a run, CRASH_ROUNDS says how many.
 use strict;
@@ -14,17 +15,29 @@ use List::Util qw(shuffle);
 use Time::HiRes qw(sleep);
 use Wedding qw(email directive);
 
-my $rounds = size(CRASH_ROUNDS => 9, 200);
+my $rounds = size(CRASH_ROUNDS => 10, 200);
 my $seed = $ENV{CRASH_SEED} // int rand 1e6;
 diag "CRASH_SEED: $seed";
 srand $seed;
 
-my $h = Harness->new(web => 'lighttpd', standin_args => ['--record'], global => {process_control_timeout => '4s'}, settings => {
+my $h = Harness->new(start => 0, web => 'lighttpd', standin_args => ['--record'], global => {process_control_timeout => '4s'}, settings => {
 	'pm.max_children' => 3, 'pm.threads' => 24, request_terminate_timeout => '2s', 'upstream.idle_timeout' => '1s',
 	'janitor.interval' => '300ms', 'janitor.grace' => '500ms',
 });
+$h->start_database;
+my $has_pool = $h->cluster->pool(6);
+my $pooled;
+$h->start_standin;
+$h->{web} = $h->start_web('lighttpd');
 my @suppliers = map { $h->supplier('enterprise') } 1 .. 4;
 my @again = map { email(directive('prompt=11 tokens=22 delay_ms=30')) } 1 .. 5; # answered from the cache, now and then
+
+# From the daemon's next life on.
+sub choose_way {
+	my ($through_pool) = @_;
+	$pooled = $has_pool && $through_pool;
+	$h->{settings}{database} = $pooled ? $h->cluster->pool_conninfo('www') : $h->cluster->conninfo('www');
+}
 
 # ---- The load: plain and streamed, some from the cache, some whose caller leaves. In a quick round the upstream takes no time, so that what dies is mostly in an
 # admission or a settlement; in a slow one it is mostly in a call.
@@ -54,10 +67,14 @@ sub tell {
 
 # ---- The deaths. Each leaves everything running again.
 
+my %killed; # workers
+
 sub kill_workers {
 	my ($share) = @_;
 	my @workers = shuffle $h->workers;
-	kill 'KILL', @workers[0 .. $share * $#workers];
+	@workers = @workers[0 .. $share * $#workers];
+	kill 'KILL', @workers;
+	$killed{$_} = 1 for @workers;
 }
 
 # Alone, or with all of its children at the same moment. Those who merely lost it must end by themselves.
@@ -66,6 +83,7 @@ sub kill_master {
 	my $old = {process => $h->daemon, children => [$h->children]};
 	kill 'KILL', $h->daemon->pid, $with_children ? @{$old->{children}} : ();
 	$old->{process}->wait(5);
+	@killed{@{$old->{children}}} = (1) x @{$old->{children}} if $with_children;
 	return $old;
 }
 
@@ -85,7 +103,14 @@ sub crash_database {
 	$h->cluster->start;
 }
 
+sub crash_pool {
+	$h->cluster->stop_pool('KILL');
+	sleep rand 1.5;
+	$h->cluster->pool(6);
+}
+
 my %deaths = (
+	$has_pool ? ('PgBouncer' => \&crash_pool) : (),
 	'a worker' => sub { kill_workers(0) },
 	'all workers' => sub { kill_workers(1) },
 	'the master' => sub { restart_master(kill_master()) },
@@ -114,6 +139,7 @@ sub fault {
 	return 'a call for what came from the cache' if $state eq 'cached';
 	return 'settled, but the call was not whole' if $state eq 'settled' && !$call->{told};
 	return '' if $call && $call->{told} && $state ne 'expired' && $row->{prompt} == $call->{prompt} && $row->{completion} == $call->{completion};
+	return 'its worker lived, and its figures are lost' if $state eq 'expired' && $call && $call->{told} && !$killed{$row->{worker} =~ /:(\d+):/ ? $1 : 0};
 	return 'not what the provider told' if $state eq 'settled' || $state eq 'corrected' && $call->{told};
 	# By the stated estimate: a token for every four bytes.
 	my ($prompt, $text) = $call ? map { int(($_ + 3) / 4) } @$call{qw(said_bytes text_bytes)} : ($row->{prompt}, 0);
@@ -127,7 +153,7 @@ sub check {
 	my %row;
 	my @twice;
 	for my $row ($h->rows(q{
-		select t.request_id, t.state, t.estimated, t.error_message, (select count(*) from ai_usage_tracking c where c.corrects = t.id) as corrections,
+		select t.request_id, t.state, t.worker, t.estimated, t.error_message, (select count(*) from ai_usage_tracking c where c.corrects = t.id) as corrections,
 			sum(a.prompt_tokens) as prompt, sum(a.completion_tokens) as completion, sum(a.tokens_used) as tokens
 		from ai_usage_tracking t join ai_usage_tracking a on a.id = t.id or a.corrects = t.id
 		where t.state <> 'correction' and t.created_at >= ? and a.created_at >= ? group by t.id, t.created_at}, $since, $since)) {
@@ -156,7 +182,9 @@ for my $round (1 .. $rounds) {
 	my $death = shift @queue;
 	my ($before, $after) = (rand 0.6, rand 0.3);
 	$quick = rand() < 0.5;
-	subtest "round $round of $rounds, seed $seed: $death" . ($quick ? ', quick' : '') => sub {
+	choose_way(rand() < 0.5 || $death eq 'PgBouncer');
+	$h->start_daemon;
+	subtest "round $round of $rounds, seed $seed: $death" . ($pooled && $death ne 'PgBouncer' ? ', through PgBouncer' : '') . ($quick ? ', quick' : '') => sub {
 		$h->standin->reset;
 		my $since = $h->value('select clock_timestamp()');
 		my $round_seed = int rand 1e9;
@@ -169,6 +197,8 @@ for my $round (1 .. $rounds) {
 		ok await(sub { $h->post($Wedding::EMAIL, email(), key => $suppliers[0]{key})->status == 200 }, 15), 'it serves again';
 		my @lines = $crowd->dismiss->finish;
 		quiet();
+		# What waits for the database in workers that lived is booked before they end.
+		is $h->stop_daemon, 0, 'the daemon ends in good order';
 		my $states = check($since, @lines);
 		note join ', ', scalar(@lines) . ' requests', map { "$states->{$_} $_" } sort keys %$states;
 		$total{$_} += $states->{$_} for keys %$states;

@@ -150,8 +150,7 @@ my $h = Harness->new(web => 'lighttpd', settings => \%settings);
 my @direct = ($h, Harness->new(web => 'lighttpd', beside => $h, settings => \%settings));
 my @pooled;
 if ($h->cluster->pool) {
-	my $database = $h->cluster->conninfo('www') =~ s/port=5432/port=6432/r;
-	@pooled = map { Harness->new(web => 'lighttpd', beside => $h, settings => {%settings, database => $database}) } 1 .. 2;
+	@pooled = map { Harness->new(web => 'lighttpd', beside => $h, settings => {%settings, database => $h->cluster->pool_conninfo('www')}) } 1 .. 2;
 }
 watch($h);
 
