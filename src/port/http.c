@@ -387,7 +387,7 @@ static enum rc translate(struct exchange *ex, CURLcode code)
 	if (code == CURLE_WRITE_ERROR)
 		return end_with(ex, RC_PROTOCOL, "headers without end");
 	if (ex->outcome->sent)
-		return end_with(ex, RC_PROTOCOL, detail);
+		return end_with(ex, RC_PROTOCOL, code == CURLE_COULDNT_CONNECT ? "connection lost before the answer" : detail); /* by open_socket */
 	return end_with(ex, code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL ? RC_INVALID : RC_UNAVAILABLE, detail);
 }
 

@@ -131,16 +131,17 @@ sub quiet {
 	is $h->value('select count(*) from fpm.reservations'), 0, 'nor a reservation left';
 }
 
-# What is wrong with a row, given its upstream call (undef: there was none); '' where nothing is. The row's tokens are those of its corrections too.
+# What is wrong with a row, given its upstream call (undef: there was none) and whether its caller had the whole answer; '' where nothing is. The row's tokens are
+# those of its corrections too.
 sub fault {
-	my ($row, $call) = @_;
+	my ($row, $call, $whole) = @_;
 	my $state = $row->{corrections} ? 'corrected' : $row->{state};
 	return $state =~ /^(settled|corrected)$/ || $state ne 'expired' && $row->{tokens} > 0 ? "$state without a call" : '' if !$call && $state ne 'expired';
 	return 'a call for what came from the cache' if $state eq 'cached';
 	return 'settled, but the call was not whole' if $state eq 'settled' && !$call->{told};
 	return '' if $call && $call->{told} && $state ne 'expired' && $row->{prompt} == $call->{prompt} && $row->{completion} == $call->{completion};
 	return 'its worker lived, and its figures are lost' if $state eq 'expired' && $call && $call->{told} && !$killed{$row->{worker} =~ /:(\d+):/ ? $1 : 0};
-	return 'not what the provider told' if $state eq 'settled' || $state eq 'corrected' && $call->{told};
+	return 'not what the provider told' if $state eq 'settled' || $state eq 'corrected' && $whole;
 	# By the stated estimate: a token for every four bytes.
 	my ($prompt, $text) = $call ? map { int(($_ + 3) / 4) } @$call{qw(said_bytes text_bytes)} : ($row->{prompt}, 0);
 	return $row->{estimated} && $row->{completion} == 1000 && $row->{prompt} == $prompt ? '' : 'expired, but not by the estimate' if $state eq 'expired';
@@ -163,7 +164,8 @@ sub check {
 	is_deeply \@twice, [], 'no request has two rows, no row two corrections';
 	is_deeply [grep { !$row{$_} } keys %$calls], [], 'no upstream call is without a row';
 	is_deeply [grep { @{$calls->{$_}} != 1 } keys %$calls], [], 'nothing was sent twice';
-	my @wrong = map { my $call = ($calls->{$_} // [])->[0]; my $fault = fault($row{$_}, $call); $fault ? {fault => $fault, row => $row{$_}, call => $call} : () } keys %row;
+	my %whole = map { $_->[2] eq 'complete' ? ($_->[3] => 1) : () } @lines;
+	my @wrong = map { my $call = ($calls->{$_} // [])->[0]; my $fault = fault($row{$_}, $call, $whole{$_}); $fault ? {fault => $fault, row => $row{$_}, call => $call} : () } keys %row;
 	is_deeply \@wrong, [], 'each row says what its call came to' or diag explain \@wrong;
 	my @answered = grep { $_->[1] == 200 && $_->[2] eq 'complete' && length $_->[4] } @lines;
 	my @unbooked = grep { my $row = $row{$_->[3]}; !$row || $row->{state} !~ /^(settled|cached|expired)$/ || $row->{state} eq 'settled' && $row->{tokens} != $_->[4] } @answered;

@@ -170,6 +170,7 @@ START_TEST(what_was_sent_is_not_sent_again)
 	ck_assert_int_eq(exchange(&call, &outcome), RC_OK);
 	ck_assert_int_eq(exchange(&call, &outcome), RC_PROTOCOL);
 	ck_assert(outcome.sent);
+	ck_assert_str_eq(outcome.detail, "connection lost before the answer");
 	ck_assert_int_eq(upstream_requests(up), 2);
 	ck_assert_int_eq(upstream_connections(up), 1);
 }
