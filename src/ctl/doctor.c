@@ -103,6 +103,15 @@ static void look_at_rights(struct visit *visit, struct db_session *session)
 		note(visit, true, "database: reached as %s, with the daemon's rights and no more", table.values[0]);
 }
 
+/* A crash of the server must not forget what a call was sent on the strength of. */
+static void look_at_commits(struct visit *visit, struct db_session *session)
+{
+	struct db_table table;
+
+	if (ctl_query(visit->ctl, session, "select current_setting('synchronous_commit') = 'off'", NULL, 0, &table) && *table.values[0] == 't')
+		note(visit, false, "database: synchronous_commit is off: a crash would lose calls that were sent and are owed. Set it on for this role");
+}
+
 static void look_at_database(struct visit *visit)
 {
 	struct db_session *session = NULL;
@@ -114,6 +123,7 @@ static void look_at_database(struct visit *visit)
 		return;
 	}
 	look_at_rights(visit, session);
+	look_at_commits(visit, session);
 	db_close(session);
 }
 

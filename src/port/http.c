@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -175,6 +176,18 @@ static size_t take_header(char *bytes, size_t size, size_t count, void *user)
 	return ex->header_bytes <= HEADER_MAX ? size * count : 0;
 }
 
+/* libcurl sends a call once more over a new connection where a kept one dies before it answers. What was sent may have been worked on, and is paid for: it is not
+ * sent twice. */
+static curl_socket_t open_socket(void *user, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	struct exchange *ex = user;
+	long sent = 0;
+
+	(void)purpose;
+	curl_easy_getinfo(ex->pair->easy, CURLINFO_REQUEST_SIZE, &sent);
+	return sent > 0 ? CURL_SOCKET_BAD : socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
 static bool set_numbers(CURL *easy)
 {
 	static const struct {
@@ -215,6 +228,7 @@ static bool set_up(struct http_pool *pool, CURL *easy)
 	       curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, use_certificates) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, pool->certificates) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_USERAGENT, pool->user_agent) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header) == CURLE_OK;
 }
@@ -322,7 +336,7 @@ static enum rc prepare(struct arena *arena, struct exchange *ex)
 	    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body_len) != CURLE_OK ||
 	    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, call->body == NULL ? "" : call->body) != CURLE_OK ||
 	    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, list) != CURLE_OK || curl_easy_setopt(easy, CURLOPT_WRITEDATA, ex) != CURLE_OK ||
-	    curl_easy_setopt(easy, CURLOPT_HEADERDATA, ex) != CURLE_OK)
+	    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, ex) != CURLE_OK || curl_easy_setopt(easy, CURLOPT_HEADERDATA, ex) != CURLE_OK)
 		return RC_NOMEM;
 	return RC_OK;
 }
@@ -372,7 +386,7 @@ static enum rc translate(struct exchange *ex, CURLcode code)
 	if (code == CURLE_WRITE_ERROR)
 		return end_with(ex, RC_PROTOCOL, "headers without end");
 	if (ex->outcome->sent)
-		return end_with(ex, RC_PROTOCOL, detail);
+		return end_with(ex, RC_PROTOCOL, code == CURLE_COULDNT_CONNECT ? "connection lost before the answer" : detail); /* by open_socket */
 	return end_with(ex, code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL ? RC_INVALID : RC_UNAVAILABLE, detail);
 }
 

@@ -259,11 +259,8 @@ static enum rc finish(struct call *call)
 enum rc anthropic_generate(const struct provider_access *access, struct arena *arena, const struct provider_request *request,
                            struct provider_result *result)
 {
-	const struct http_header headers[] = {
-		{"Content-Type", "application/json"},
-		{"anthropic-version", "2023-06-01"},
-		{"x-api-key", access->api_key},
-	};
+	struct http_header headers[4] = {{"Content-Type", "application/json"}, {"anthropic-version", "2023-06-01"}};
+	size_t count = 2;
 	struct dialogue dialogue = {.parts = {0}};
 	struct call call;
 	struct buf body;
@@ -272,8 +269,12 @@ enum rc anthropic_generate(const struct provider_access *access, struct arena *a
 	call_begin(&call, access, arena, request, result);
 	call.protocol = &dialogue;
 	call.on_event = take_event;
+	if (request->request_id != NULL)
+		headers[count++] = (struct http_header){"X-Client-Request-Id", request->request_id};
+	if (access->api_key != NULL)
+		headers[count++] = (struct http_header){"x-api-key", access->api_key};
 	buf_init(&body, arena, CALL_BODY_MAX);
 	write_body(&body, &call);
-	rc = call_post(&call, "/v1/messages", headers, access->api_key == NULL ? 2 : 3, &body);
+	rc = call_post(&call, "/v1/messages", headers, count, &body);
 	return rc == RC_OK ? finish(&call) : rc;
 }

@@ -471,6 +471,10 @@ subtest 'doctor' => sub {
 	is(ctl('', 'migrate', @db, '--worker', 'fpm_nobody'), 0, 'which, done,');
 	is(ctl('', 'doctor', '--config', 'doctor.conf'), 0, 'helps');
 	like($out, qr/^good  database: reached as fpm_nobody, with the daemon's rights and no more$/m, 'as it says');
+	$pg->psql('alter role fpm_nobody set synchronous_commit = off');
+	is(ctl('', 'doctor', '--config', 'doctor.conf'), 1, 'commits that a crash may forget');
+	like($out, qr/^BAD   database: synchronous_commit is off/m, 'are said');
+	$pg->psql('alter role fpm_nobody reset synchronous_commit');
 	is(ctl('', 'doctor', '--config', 'doctor.conf', '--database', $pg->conninfo), 0, 'another database');
 	like($out, qr/^good  database: reached as postgres, which may do more/m, 'is looked at instead');
 	is(ctl('', 'doctor', '--config', 'doctor.conf', '--database', $pg->conninfo =~ s/dbname=\S+/dbname=template1/r), 1, 'one without our schema');

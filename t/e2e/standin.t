@@ -115,6 +115,25 @@ subtest 'events' => sub {
 	is($up->last->{headers}{authorization}, 'given', 'without its key');
 };
 
+subtest 'a record of each call' => sub {
+	my $recording = Harness->new(start => 0, standin_args => ['--record']);
+	$recording->start_standin;
+	my $client = Harness::Client->new(port => $recording->standin->port);
+	my $call = sub { my ($id, $data, $key) = @_; return $client->post($openai, $data, key => $key // $recording->{upstream_key}, headers => {'X-Client-Request-Id' => $id}) };
+	$call->('whole', stream('[[standin pieces=3 prompt=9 cached=2 tokens=17 nostamp]]'));
+	$call->('silent about its usage', call('[[standin nousage text=four]]'));
+	$call->('cut', stream('x [[standin cut=1 nostamp]]'));
+	$call->('refused', call('x'), 'wrong key');
+	$call->('failed', call('[[standin status=500]]')) for 1 .. 2;
+	my $calls = $recording->standin->calls;
+	is_deeply [@{$calls->{whole}[0]}{qw(how status stream pieces text_bytes prompt cached completion told)}], [qw(finished 200 1 3 18 9 2 17 1)], 'whole';
+	is_deeply [@{$calls->{'silent about its usage'}[0]}{qw(how text_bytes prompt completion told)}], [qw(finished 4 0 0 0)], 'without usage';
+	is_deeply [@{$calls->{cut}[0]}{qw(how text_bytes said_bytes told)}], [qw(failed 5 27 0)], 'cut';
+	is $calls->{refused}[0]{how}, 'refused', 'one that was no call';
+	is_deeply [map { $_->{status} } @{$calls->{failed}}], [500, 500], 'two of one id';
+	is_deeply $up->calls, {}, 'none where it was not asked for';
+};
+
 subtest 'TLS' => sub {
 	my $tls = Harness->new(start => 0, tls => 1);
 	$tls->start_standin;

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "counts.h"
+#include "record.h"
 #include "sample.h"
 
 static const char *const words[] = {
@@ -52,15 +53,36 @@ static void leave_gate(struct call *call)
 	counts_add(GATED, -1);
 }
 
+static void keep_record(const struct call *call, enum count how, bool told)
+{
+	record_add(&(struct record){
+		.id = call->id,
+		.how = how == FINISHED ? "finished" : how == FAILED ? "failed" : "cancelled",
+		.status = call->plan.status != 0 ? call->plan.status : 200,
+		.stream = call->stream,
+		.pieces = call->sent,
+		.text_bytes = call->text_bytes,
+		.said_bytes = (long)call->said.len,
+		.prompt = told ? call->prompt_tokens : 0,
+		.cached = told ? call->plan.cached : 0,
+		.completion = told ? call_completion_tokens(call) : 0,
+		.told = told,
+	});
+}
+
 /* The end of every call; `how` is FINISHED, FAILED or CANCELLED. */
 static void end(struct call *call, enum count how)
 {
+	/* Anthropic's streams tell it unasked. */
+	bool told = how == FINISHED && !call->plan.nousage && (!call->stream || call->include_usage || call->protocol == &anthropic_protocol);
+
 	leave_gate(call);
-	if (how == FINISHED) {
+	if (told) {
 		counts_add(PROMPT_TOKENS, call->prompt_tokens);
 		counts_add(CACHED_TOKENS, call->plan.cached);
 		counts_add(COMPLETION_TOKENS, call_completion_tokens(call));
 	}
+	keep_record(call, how, told);
 	counts_add(OPEN, -1);
 	counts_add(how, 1);
 	event_free(call->timer);
@@ -69,6 +91,7 @@ static void end(struct call *call, enum count how)
 	text_free(&call->reply);
 	json_object_put(call->schema);
 	free(call->model);
+	free(call->id);
 	free(call->tool);
 	free(call);
 }
@@ -109,7 +132,7 @@ static size_t whole_characters(const char *s, size_t n, size_t all)
 	return n;
 }
 
-static void next_piece(struct call *call)
+static void make_piece(struct call *call)
 {
 	size_t left = call->reply.len - call->reply_at, n = left / (size_t)(call->pieces - call->sent);
 
@@ -125,6 +148,12 @@ static void next_piece(struct call *call)
 	if (call->stream && !call->plan.nostamp)
 		text_printf(&piece, "<t=%lld> ", microseconds());
 	text_printf(&piece, "%s ", words[call->sent % WORD_COUNT]);
+}
+
+static void next_piece(struct call *call)
+{
+	make_piece(call);
+	call->text_bytes += (long)piece.len;
 }
 
 /* Events as the plan wants them on the wire. */
@@ -320,7 +349,7 @@ static void start(struct call *call)
 		step(call);
 }
 
-static struct call *new_call(struct http_conn *conn, const struct protocol *protocol, struct json_object *request)
+static struct call *new_call(struct http_conn *conn, const struct protocol *protocol, struct json_object *request, const char *id)
 {
 	struct call *call = take(sizeof *call);
 	struct json_object *model = json_object_object_get(request, "model");
@@ -330,6 +359,7 @@ static struct call *new_call(struct http_conn *conn, const struct protocol *prot
 	call->protocol = protocol;
 	call->number = ++call_count;
 	call->model = take_copy(name, strlen(name));
+	call->id = take_copy(id, strlen(id));
 	call->stream = json_object_get_boolean(json_object_object_get(request, "stream"));
 	call->timer = evtimer_new(defaults.base, on_timer, call);
 	protocol->read(call, request);
@@ -338,9 +368,9 @@ static struct call *new_call(struct http_conn *conn, const struct protocol *prot
 	return call;
 }
 
-static void begin_parsed(struct http_conn *conn, const struct protocol *protocol, struct json_object *request)
+static void begin_parsed(struct http_conn *conn, const struct protocol *protocol, struct json_object *request, const char *id)
 {
-	struct call *call = new_call(conn, protocol, request);
+	struct call *call = new_call(conn, protocol, request, id);
 
 	if (!set_plan(call)) {
 		refuse(conn, protocol, 400, -1, "a directive that the stand-in does not understand");
@@ -350,21 +380,28 @@ static void begin_parsed(struct http_conn *conn, const struct protocol *protocol
 	}
 }
 
+static void turn_away(struct http_conn *conn, const struct protocol *protocol, const char *id, int status, const char *message)
+{
+	record_add(&(struct record){.id = id, .how = "refused", .status = status});
+	refuse(conn, protocol, status, -1, message);
+}
+
 void call_begin(struct http_conn *conn, const struct http_request *request, const struct protocol *protocol)
 {
+	const char *given = http_header(request, "X-Client-Request-Id"), *id = given != NULL ? given : "";
 	struct json_object *parsed;
 
 	counts_add(REQUESTS, 1);
 	if (defaults.key != NULL && !protocol->authorized(request, defaults.key)) {
 		counts_add(UNAUTHORIZED, 1);
-		refuse(conn, protocol, 401, -1, "wrong key; " STANDIN_SECRET);
+		turn_away(conn, protocol, id, 401, "wrong key; " STANDIN_SECRET);
 		return;
 	}
 	parsed = json_tokener_parse(request->body);
 	if (json_object_is_type(parsed, json_type_object))
-		begin_parsed(conn, protocol, parsed);
+		begin_parsed(conn, protocol, parsed, id);
 	else
-		refuse(conn, protocol, 400, -1, "the body is not a JSON object; " STANDIN_SECRET);
+		turn_away(conn, protocol, id, 400, "the body is not a JSON object; " STANDIN_SECRET);
 	json_object_put(parsed);
 }
 

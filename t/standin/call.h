@@ -22,7 +22,7 @@ struct call {
 	struct http_conn *conn;
 	const struct protocol *protocol;
 	struct plan plan;
-	char *model;
+	char *model, *id;         /* id: the caller's own, "" where it gave none */
 	long number;              /* counts the calls */
 	bool stream;
 	bool include_usage;       /* OpenAI: stream_options.include_usage */
@@ -34,6 +34,7 @@ struct call {
 
 	struct text reply;        /* a reply that is given, not words; empty else */
 	long pieces, sent;
+	long text_bytes;          /* of the pieces sent */
 	size_t reply_at;
 	bool opened, released;
 	struct event *timer;

@@ -11,6 +11,7 @@
 
 #include "call.h"
 #include "counts.h"
+#include "record.h"
 #include "text.h"
 
 #define WAIT_MS 10000 /* where timeout_ms is not given */
@@ -52,6 +53,13 @@ static void answer_counts(struct http_conn *conn, int status)
 static void answer_text(struct http_conn *conn, int status, const char *body)
 {
 	http_answer(conn, status, "", "application/json", body, strlen(body));
+}
+
+static void answer_calls(struct http_conn *conn)
+{
+	text_clear(&scratch);
+	record_print(&scratch);
+	http_answer(conn, 200, "", "text/tab-separated-values", scratch.data, scratch.len);
 }
 
 static void drop_waiter(struct waiter *waiter)
@@ -152,6 +160,8 @@ static void answer_get(struct http_conn *conn, const struct http_request *reques
 		start_wait(conn, request);
 	else if (strcmp(request->path, "/_last") == 0)
 		answer_text(conn, 200, last.data != NULL ? last.data : "null\n");
+	else if (strcmp(request->path, "/_calls") == 0)
+		answer_calls(conn);
 	else
 		answer_text(conn, 404, "{\"error\": \"no such path\"}\n");
 }
@@ -164,6 +174,7 @@ static void answer_post(struct http_conn *conn, const struct http_request *reque
 		call_release_all();
 	} else if (strcmp(request->path, "/_reset") == 0) {
 		counts_reset();
+		record_reset();
 		call_next(0, "");
 	} else if (strcmp(request->path, "/_next") == 0) {
 		known = call_next(query_number(request->query, "calls", 1), request->body);

@@ -4,9 +4,10 @@
  *   GET  /_counts                     the counters as JSON
  *   GET  /_wait?NAME=N&timeout_ms=MS  answers when the counter NAME has reached N (408 when the time is over), with the counters
  *   GET  /_last                       the last call: method, path, headers without the key, body
+ *   GET  /_calls                      the calls that are over, a line each (record.h), where the stand-in was started with --record
  *   POST /_release                    lets all that waits at a gate go on
  *   POST /_next?calls=N               the next N calls go as the body's words say, as a directive would
- *   POST /_reset                      zeroes the counters, forgets /_next
+ *   POST /_reset                      zeroes the counters, forgets /_next and /_calls
  */
 #ifndef STANDIN_CONTROL_H
 #define STANDIN_CONTROL_H

@@ -18,7 +18,7 @@ enum count {
 	OPEN_PEAK,         /* most in hand at once */
 	GATED,             /* waiting at a gate now */
 	PIECES,            /* pieces of streams sent */
-	PROMPT_TOKENS,     /* over the finished calls, as their usage says */
+	PROMPT_TOKENS,     /* over the finished calls whose usage was told */
 	CACHED_TOKENS,     /* likewise: the part of the prompt read from the provider's cache */
 	COMPLETION_TOKENS, /* likewise */
 	CONNECTIONS,       /* accepted */

@@ -16,15 +16,17 @@
 #include "call.h"
 #include "control.h"
 #include "counts.h"
+#include "record.h"
 
 static const char usage[] =
-	"usage: standin [--port N] [--key KEY] [--cert FILE --key-file FILE] [--delay-ms N] [--piece-delay-ms N] [--pieces N]\n"
+	"usage: standin [--port N] [--key KEY] [--cert FILE --key-file FILE] [--delay-ms N] [--piece-delay-ms N] [--pieces N] [--record]\n"
 	"  --port N            on 127.0.0.1; 0, the default: any, as \"listening PORT\" tells\n"
 	"  --key KEY           what callers must present\n"
 	"  --cert, --key-file  speak TLS with these PEM files\n"
 	"  --delay-ms N        pause before an answer\n"
 	"  --piece-delay-ms N  pause between the pieces of a stream\n"
-	"  --pieces N          pieces of a reply (8)\n";
+	"  --pieces N          pieces of a reply (8)\n"
+	"  --record            keep what became of each call, for GET /_calls\n";
 
 struct options {
 	int port;
@@ -73,8 +75,8 @@ static void read_options(int argc, char **argv, struct options *options, struct 
 		{"port", required_argument, NULL, 'p'},     {"key", required_argument, NULL, 'k'},
 		{"cert", required_argument, NULL, 'c'},     {"key-file", required_argument, NULL, 'f'},
 		{"delay-ms", required_argument, NULL, 'd'}, {"piece-delay-ms", required_argument, NULL, 'e'},
-		{"pieces", required_argument, NULL, 'n'},   {"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
+		{"pieces", required_argument, NULL, 'n'},   {"record", no_argument, NULL, 'r'},
+		{"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0},
 	};
 
 	for (int c; (c = getopt_long(argc, argv, "", table, NULL)) != -1;) {
@@ -92,6 +94,8 @@ static void read_options(int argc, char **argv, struct options *options, struct 
 			defaults->piece_ms = atol(optarg);
 		else if (c == 'n')
 			defaults->plan.pieces = atol(optarg);
+		else if (c == 'r')
+			record_start();
 		else
 			errx(c == 'h' ? 0 : 2, "\n%s", usage);
 	}

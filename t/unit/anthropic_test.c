@@ -61,6 +61,7 @@ static void set_up(void)
 		.temperature = 0.7,
 		.top_p = 0.5,
 		.max_tokens = 100,
+		.request_id = "req_test",
 		.deadline_us = clock_us() + 30000000,
 		.watch_fd = -1,
 		.on_text = take_text,
@@ -130,6 +131,7 @@ START_TEST(the_request_is_what_the_protocol_wants)
 	ck_assert(str_starts(request_seen, "POST /v1/messages HTTP/1.1\r\n"));
 	ck_assert_ptr_nonnull(strstr(request_seen, "\r\nx-api-key: " SECRET "\r\n"));
 	ck_assert_ptr_nonnull(strstr(request_seen, "\r\nanthropic-version: 2023-06-01\r\n"));
+	ck_assert_ptr_nonnull(strstr(request_seen, "\r\nX-Client-Request-Id: req_test\r\n"));
 	ck_assert_str_eq(sent(), "{\"model\":\"claude-haiku-4-5\",\"max_tokens\":100,\"temperature\":0.7,"
 		"\"system\":\"Be kind.\\n\\nBe short.\",\"messages\":["
 		"{\"role\":\"user\",\"content\":\"hello\"},{\"role\":\"assistant\",\"content\":\"hi\"},{\"role\":\"user\",\"content\":\"again\"}]}");

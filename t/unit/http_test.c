@@ -151,6 +151,31 @@ START_TEST(a_connection_that_died_meanwhile_is_replaced)
 }
 END_TEST
 
+static void serve_once_and_die(struct upstream_conn *conn, const char *request, void *user)
+{
+	(void)request;
+	if ((*(int *)user)++ == 0)
+		upstream_answer(conn, 200, "", "hello");
+	else
+		upstream_reset(conn);
+}
+
+START_TEST(what_was_sent_is_not_sent_again)
+{
+	int served = 0;
+	struct upstream *up = upstream_new(serve_once_and_die, &served, NULL);
+	struct http_call call = call_to("http", upstream_port(up));
+	struct http_outcome outcome;
+
+	ck_assert_int_eq(exchange(&call, &outcome), RC_OK);
+	ck_assert_int_eq(exchange(&call, &outcome), RC_PROTOCOL);
+	ck_assert(outcome.sent);
+	ck_assert_str_eq(outcome.detail, "connection lost before the answer");
+	ck_assert_int_eq(upstream_requests(up), 2);
+	ck_assert_int_eq(upstream_connections(up), 1);
+}
+END_TEST
+
 static void serve_too_much(struct upstream_conn *conn, const char *request, void *user)
 {
 	(void)request;
@@ -865,6 +890,7 @@ static TCase *basics(void)
 	tcase_add_test(tcase, an_answer_comes_whole);
 	tcase_add_test(tcase, the_next_call_uses_the_same_connection);
 	tcase_add_test(tcase, a_connection_that_died_meanwhile_is_replaced);
+	tcase_add_test(tcase, what_was_sent_is_not_sent_again);
 	tcase_add_test(tcase, what_an_upstream_says_unasked_answers_nobody);
 	tcase_add_test(tcase, each_origin_keeps_its_connection);
 	tcase_add_test(tcase, headers_and_body_go_out_as_given);

@@ -4,7 +4,7 @@
 #   my $pg = Cluster->new->start->migrate;     # an empty database with our schema
 #   $pg->psql('select 1'); $pg->dbh; $pg->dsn; $pg->conninfo('login_role');
 #   $pg->stop('immediate'); $pg->start;
-#   $pg->pool and $pg->dsn =~ s/5432/6432/r;   # the same through PgBouncer
+#   $pg->pool and $pg->pool_conninfo('login_role'); $pg->stop_pool;   # the same through PgBouncer
 package Cluster;
 
 use strict;
@@ -191,7 +191,7 @@ sub pool {
 	open my $ini, '>', "$dir/pgbouncer.ini" or die "pgbouncer.ini: $!";
 	print {$ini} "[databases]\n* = host=$dir port=5432\n[pgbouncer]\nlisten_addr =\nlisten_port = 6432\nunix_socket_dir = $dir\n",
 		"auth_type = trust\nauth_file = $dir/pgbouncer.users\npool_mode = transaction\ndefault_pool_size = ", $size // 8,
-		"\nmax_client_conn = 500\nlogfile = $dir/pgbouncer.log\npidfile = $dir/pgbouncer.pid\n";
+		"\nserver_login_retry = 1\nmax_client_conn = 500\nlogfile = $dir/pgbouncer.log\npidfile = $dir/pgbouncer.pid\n";
 	close $ini;
 	$self->as_server($program, '-q', '-d', "$dir/pgbouncer.ini");
 	for (1 .. 100) {
@@ -201,11 +201,21 @@ sub pool {
 	die "PgBouncer did not start:\n" . $self->said("$dir/pgbouncer.log");
 }
 
+# signal: TERM; KILL is a crash, waited for.
 sub stop_pool {
-	my ($self) = @_;
+	my ($self, $signal) = @_;
 	open my $file, '<', "$self->{dir}/pgbouncer.pid" or return;
 	chomp(my $pid = <$file> // '');
-	kill 'TERM', $pid if $pid =~ /^\d+$/;
+	return unless $pid =~ /^\d+$/ && kill $signal // 'TERM', $pid;
+	return if ($signal // 'TERM') ne 'KILL';
+	select undef, undef, undef, 0.01 while -e "/proc/$pid" && $self->said("/proc/$pid/stat") !~ /\) Z/;
+	unlink "$self->{dir}/.s.PGSQL.6432", "$self->{dir}/pgbouncer.pid";
+}
+
+# conninfo, through it.
+sub pool_conninfo {
+	my ($self, $user) = @_;
+	return $self->conninfo($user) =~ s/port=5432/port=6432/r;
 }
 
 sub said {

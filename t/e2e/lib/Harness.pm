@@ -8,7 +8,7 @@
 #   $h->standin->counts->{requests};
 # Options: web (lighttpd, apache, nginx, lighttpd-bin-path, or undef for none), spawn (spawn-fcgi starts the daemon), settings and global (of the two
 # sections; undef takes a line away), standin (0: none, the sample provider answers), standin_args, tls (the stand-in speaks TLS), durable (fsync on),
-# endpoints (directory), cluster (of another Harness, to share its database), env (of the daemon), start (0: the caller starts the parts), quiet (logs
+# endpoints (directory), cluster (of another Harness, to share its database), beside (another Harness: share its database and its upstream), env (of the daemon), start (0: the caller starts the parts), quiet (logs
 # are not shown after a failure).
 package Harness;
 
@@ -42,6 +42,7 @@ sub new {
 		web => 'lighttpd', standin => 1, start => 1, login => 'www', upstream_key => 'sk-standin-' . int rand 1e9, owner => $$, %with,
 	}, $class;
 	$self->{web_kind} = delete $self->{web};
+	@$self{qw(cluster upstream upstream_key standin)} = (@{$self->{beside}}{qw(cluster upstream upstream_key)}, 0) if $self->{beside};
 	$self->{dir} = tempdir('pf-e2e-XXXXXX', DIR => '/tmp', CLEANUP => 0);
 	chmod 0755, $self->{dir};
 	for (qw(www run)) {
@@ -338,7 +339,7 @@ sub clean {
 	local ($?, $!, $@);
 	$_->stop for @{$self->{all_webs} // []};
 	$self->{daemon}->stop if $self->{daemon};
-	$self->{upstream}->stop if $self->{upstream};
+	$self->{upstream}->stop if $self->{upstream} && !$self->{beside};
 	$self->{dbh}->disconnect if $self->{dbh};
 	if (!$self->{quiet} && (failed() || $self->{show_log})) {
 		print STDERR "# What the daemon and the web server said last:\n", tail($self->log_text, 40), map { tail($_->log, 10) } @{$self->{all_webs} // []};

@@ -136,10 +136,24 @@ sub fill {
 		$self->{timed_out} = 1;
 		return 0;
 	}
-	my $n = sysread $self->{socket}, $self->{input}, 65536, length $self->{input};
-	return 1 if $n;
+	return $self->receive(65536);
+}
+
+# The bytes that came, of so many at most; 0 at the end.
+sub receive {
+	my ($self, $most) = @_;
+	my $n = sysread $self->{socket}, $self->{input}, $most, length $self->{input};
+	return $n if $n;
 	$self->finish(defined $n && $self->{state} eq 'to_close' ? 'complete' : 'cut');
 	return 0;
+}
+
+# For who waits for many sockets at once and was told that this one has something: one read of it, into the body. Returns as receive.
+sub advance {
+	my ($self, $most) = @_;
+	my $n = $self->receive($most // 65536);
+	$self->{body} .= $self->take if $self->has_head && !$self->{ended};
+	return $n;
 }
 
 sub finish {
@@ -164,17 +178,22 @@ sub parse_head {
 	$self->{state} = 'counted' if $self->{status} == 204 || $self->{status} == 304;
 }
 
-# True once the head is there; a 100 Continue is passed over.
+# Whether the input holds the head by now; a 100 Continue is passed over.
+sub has_head {
+	my ($self) = @_;
+	while ($self->{state} eq 'head' && $self->{input} =~ s/^(.*?)\r\n\r\n//s) {
+		my $head = $1;
+		$self->parse_head($head) unless $head =~ m{^HTTP/1\.1 100};
+	}
+	return $self->{state} ne 'head';
+}
+
+# True once the head is there.
 sub read_head {
 	my ($self, $timeout) = @_;
 	my $until = now() + patience($timeout);
-	while ($self->{state} eq 'head') {
-		if ($self->{input} =~ s/^(.*?)\r\n\r\n//s) {
-			my $head = $1;
-			$self->parse_head($head) unless $head =~ m{^HTTP/1\.1 100};
-		} elsif ($self->{ended} || !$self->fill($until)) {
-			return 0;
-		}
+	while (!$self->has_head) {
+		return 0 if $self->{ended} || !$self->fill($until);
 	}
 	return 1;
 }

@@ -63,6 +63,21 @@ sub last    { $_[0]->ask('GET', '/_last') }
 sub reset   { $_[0]->ask('POST', '/_reset', '') }
 sub release { $_[0]->ask('POST', '/_release', '') }
 
+# Of a stand-in started with --record: the calls that are over, as hashes, by the request ids that their callers gave them.
+sub calls {
+	my ($self) = @_;
+	my $client = Harness::Client->new(port => $self->{port}, timeout => 20);
+	my ($names, @lines) = split /\n/, $client->request('GET', '/_calls')->body;
+	my @names = split /\t/, $names;
+	my %calls;
+	for (@lines) {
+		my %call;
+		@call{@names} = split /\t/;
+		push @{$calls{$call{id}}}, \%call;
+	}
+	return \%calls;
+}
+
 # The body of the last call, decoded.
 sub last_body { return JSON::PP->new->decode($_[0]->last->{body}) }
 
