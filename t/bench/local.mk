@@ -5,3 +5,6 @@ t_bench_load_LDADD = $(EVENT_LIBS)
 test_tools += t/bench/render_bench
 t_bench_render_bench_SOURCES = t/bench/render_bench.c
 t_bench_render_bench_LDADD = $(product_libs)
+test_tools += t/bench/admit_load
+t_bench_admit_load_SOURCES = t/bench/admit_load.c
+t_bench_admit_load_LDADD = $(product_libs)

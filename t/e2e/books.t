@@ -162,7 +162,7 @@ subtest 'ledger archive' => sub {
 	is ctl('ledger', 'archive', '2020-01'), 1, 'as one that there never was';
 	is ctl('ledger', 'archive', 'x'), 2, 'no month';
 	# A month that is over, as the calls of its time would have left it.
-	$h->dbh->do("create table fpm.ai_usage_tracking_2025_02 partition of public.ai_usage_tracking for values from ('2025-02-01Z') to ('2025-03-01Z')");
+	$h->dbh->do("create table fpm.ai_usage_tracking_2025_02 partition of fpm.ai_usage_ended for values from ('2025-02-01Z') to ('2025-03-01Z')");
 	$h->dbh->do("insert into ai_usage_tracking (created_at, supplier_id, feature_type, model_used, state, success, cost_cents) values ('2025-02-10Z', ?, 'f', 'm', 'settled', true, 1.5)",
 		undef, $ann->{id});
 	$h->dbh->do("insert into fpm.usage_daily (supplier_id, day, feature_type, model_used, requests, cost_cents) values (?, '2025-02-10', 'f', 'm', 1, 1.5)", undef, $ann->{id});

@@ -173,7 +173,7 @@ static void call_set(struct caller_thread *threads, const char *sql, int failing
 	struct db_session *session = hold_back();
 
 	for (int i = 0; i < THREADS; i++) {
-		threads[i] = (struct caller_thread){.sql = sql, .lock_key = (i * 7919) % 31};
+		threads[i] = (struct caller_thread){.sql = sql, .lock_key = i % 5};
 		snprintf(threads[i].param, sizeof threads[i].param, "\"(%d,%d,", i == failing ? 0 : i + 1, (int)threads[i].lock_key);
 		ck_assert_int_eq(pthread_create(&threads[i].thread, NULL, call_item, &threads[i]), 0);
 	}

@@ -142,8 +142,8 @@ subtest 'no repair' => sub {
 subtest 'the reservation holds both calls' => sub {
 	my $s = $h->begin($Wedding::FORM, form(directive('gate=0')), key => $h->supplier('enterprise')->{key});
 	ok $up->wait(gated => 1, 5), 'a call is under way';
-	my ($row) = $h->rows("select r.max_tokens, r.reserved_cents, r.price_input, r.price_output from fpm.reservations r
-		where r.feature_type = 'form_generation'");
+	my ($row) = $h->rows("select t.max_tokens, t.reserved_cents, p.price_input, p.price_output from ai_usage_tracking t join fpm.model_prices p on p.id = t.price_id
+		where t.state = 'reserved' and t.feature_type = 'form_generation'");
 	is $row->{max_tokens}, 3000, 'twice the output ceiling';
 	my $output = 100 * 3000 * $row->{price_output};
 	my $answer = 100 * 6000 * $row->{price_input};

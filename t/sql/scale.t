@@ -45,7 +45,7 @@ declare
 	v_month date;
 begin
 	for v_month in select distinct date_trunc('month', d.day)::date from days d where d.day < date_trunc('month', (now() at time zone 'UTC'))::date loop
-		execute format('create table fpm.ai_usage_tracking_%s partition of public.ai_usage_tracking for values from (%L) to (%L) with (fillfactor = 85)',
+		execute format('create table fpm.ai_usage_tracking_%s partition of fpm.ai_usage_ended for values from (%L) to (%L) with (fillfactor = 85)',
 			to_char(v_month, 'YYYY_MM'), v_month || ' 00:00+00', (v_month + interval '1 month')::date || ' 00:00+00');
 		execute format('alter table fpm.ai_usage_tracking_%s owner to fpm_owner', to_char(v_month, 'YYYY_MM'));
 	end loop;

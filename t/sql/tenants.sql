@@ -162,7 +162,7 @@ select doesnt_match(said, pg_temp.tells(), name || ' tells Zoe nothing of Ann') 
 select is(said, 'false', name || ' does nothing to what is Ann''s') from said where name in ('void_request', 'idempotency_release');
 select is(said, 'false', 'nor does ' || name) from said where name = 'idempotency_store';
 select matches(said, '^\(claimed,', 'a key that Ann used is as good to Zoe as one that nobody did') from said where name = 'idempotency_claim';
-select doesnt_match(said, 'cached', 'what Ann asked is new to Zoe, in every scope but the shared one: ' || name) from said where name in ('admit', 'run');
+select doesnt_match(said, 'cached', 'what Ann asked is new to Zoe, in every scope but the shared one: ' || name) from said where name in ('admit', 'admit_calls');
 create temp table ben as select pg_temp.ask('ben', 'organization') as of_organization, pg_temp.ask('ben', 'supplier') as of_supplier;
 select is((pg_temp.row_of(of_organization)).state, 'cached', 'to Ann''s colleague it is not, in their organisation''s') from ben;
 select is((pg_temp.row_of(of_supplier)).state, 'reserved', 'but in the supplier''s it is') from ben;

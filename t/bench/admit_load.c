@@ -1,0 +1,143 @@
+/*
+ * admit_load.c - admissions as fast as they go: so many threads, each with one in flight, through the daemon's own queue and connections.
+ *
+ *   admit_load --callers FILE [--connections N] [--batch N] [--threads N] [--seconds N]
+ * FILE has a line for each caller: the SHA-256 of its key, a space, its supplier's id. The database is the PG* environment's. One line of key=value on standard output.
+ * Exit status 0 where every call was admitted, 1 where one was not, 2 for wrong usage.
+ */
+#include <err.h>
+#include <getopt.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "request/ledger.h"
+#include "request/ticket.h"
+
+#define CALLERS_MAX 10000
+#define THREADS_MAX 512
+#define FEATURE "email_template"
+
+static struct caller {
+	char key_hash[65], supplier[37];
+} callers[CALLERS_MAX];
+static int caller_count;
+
+static struct db *db;
+static int64_t until_us;
+static atomic_long admitted, refused, failed, next_caller;
+
+static void read_callers(const char *file)
+{
+	FILE *in = fopen(file, "r");
+
+	if (in == NULL)
+		err(2, "%s", file);
+	while (caller_count < CALLERS_MAX && fscanf(in, "%64s %36s", callers[caller_count].key_hash, callers[caller_count].supplier) == 2)
+		caller_count++;
+	fclose(in);
+	if (caller_count == 0)
+		errx(2, "%s: no callers", file);
+}
+
+/* The fields of fpm.admit_call: an e-mail, not to be cached. */
+static void compose(struct buf *call, const struct caller *caller, long number)
+{
+	char id[32];
+
+	snprintf(id, sizeof id, "req_%ld", number);
+	ledger_begin(call);
+	ledger_text(call, caller->key_hash);
+	ledger_text(call, id);
+	ledger_text(call, FEATURE);
+	ledger_text(call, "generate-email-template");
+	ledger_text(call, "openai");
+	ledger_text(call, "gpt-4o-mini");
+	for (int rate = 0; rate < 3; rate++)
+		ledger_int(call, 0);
+	ledger_int(call, 2000);
+	ledger_int(call, 400);
+	ledger_int(call, 1000);
+	ledger_text(call, NULL);
+	ledger_text(call, NULL);
+	ledger_int(call, 0);
+	ledger_int(call, 60000);
+	ledger_int(call, 10000);
+	ledger_text(call, "bench");
+	ledger_bool(call, false);
+	ledger_text(call, NULL);
+}
+
+static void admit_one(long number)
+{
+	const struct caller *caller = &callers[number % caller_count];
+	struct arena *arena = arena_new(1u << 20);
+	struct db_row row;
+	struct buf call;
+	enum rc rc;
+
+	if (arena == NULL)
+		errx(2, "out of memory");
+	buf_init(&call, arena, 1u << 16);
+	compose(&call, caller, number);
+	rc = ledger_run(db, arena, LEDGER_ADMIT, &call, ticket_lock_key(caller->supplier, FEATURE), &row);
+	if (rc != RC_OK)
+		atomic_fetch_add(&failed, 1);
+	else
+		atomic_fetch_add(str_eq(row.values[LEDGER_VERDICT], "admitted") ? &admitted : &refused, 1);
+	arena_free(arena);
+}
+
+static void *work(void *nothing)
+{
+	while (clock_us() < until_us)
+		admit_one(atomic_fetch_add(&next_caller, 1));
+	return nothing;
+}
+
+static int number(const char *text, int least, int most)
+{
+	char *end;
+	long n = strtol(text, &end, 10);
+
+	if (*end != '\0' || n < least || n > most)
+		errx(2, "%s: must be a number from %d to %d", text, least, most);
+	return (int)n;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {{"callers", required_argument, NULL, 'c'}, {"connections", required_argument, NULL, 'n'}, {"batch", required_argument, NULL, 'b'},
+						{"threads", required_argument, NULL, 't'}, {"seconds", required_argument, NULL, 's'},     {NULL, 0, NULL, 0}};
+	struct db_settings settings = {.conninfo = "", .connections = 4, .batch = 32, .connect_timeout_ms = 5000, .statement_timeout_ms = 20000, .retry_ms = 100};
+	int threads = 64, seconds = 3, option;
+	static pthread_t ids[THREADS_MAX];
+	int64_t from_us;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (option) {
+		case 'c': read_callers(optarg); break;
+		case 'n': settings.connections = (unsigned)number(optarg, 1, 32); break;
+		case 'b': settings.batch = (unsigned)number(optarg, 1, 64); break;
+		case 't': threads = number(optarg, 1, THREADS_MAX); break;
+		case 's': seconds = number(optarg, 1, 60); break;
+		default: return 2;
+		}
+	}
+	if (caller_count == 0 || db_new(&settings, &db) != RC_OK)
+		errx(2, "usage: admit_load --callers FILE [--connections N] [--batch N] [--threads N] [--seconds N]");
+	from_us = clock_us();
+	until_us = from_us + seconds * INT64_C(1000000);
+	for (int i = 0; i < threads; i++)
+		if (pthread_create(&ids[i], NULL, work, NULL) != 0)
+			err(2, "pthread_create");
+	for (int i = 0; i < threads; i++)
+		pthread_join(ids[i], NULL);
+	printf("admitted=%ld refused=%ld failed=%ld rate=%.1f\n", admitted, refused, failed, (double)admitted * 1e6 / (double)(clock_us() - from_us));
+	db_free(db);
+	return refused + failed == 0 ? 0 : 1;
+}
