@@ -42,7 +42,8 @@ void ledger_text(struct buf *call, const char *value)
 
 void ledger_int(struct buf *call, int64_t value)
 {
-	buf_printf(call, "%lld,", (long long)value);
+	buf_int(call, value);
+	buf_putc(call, ',');
 }
 
 void ledger_bool(struct buf *call, bool value)
@@ -52,9 +53,11 @@ void ledger_bool(struct buf *call, bool value)
 
 void ledger_ticket(struct buf *call, const char *ticket)
 {
-	for (; *ticket != '\0'; ticket++)
-		buf_putc(call, *ticket == '.' ? ',' : *ticket);
-	buf_putc(call, ',');
+	for (size_t n; *ticket != '\0'; ticket += n + (ticket[n] != '\0')) {
+		n = strcspn(ticket, ".");
+		buf_add(call, ticket, n);
+		buf_putc(call, ',');
+	}
 }
 
 enum rc ledger_run(struct db *db, struct arena *arena, enum ledger_set set, const struct buf *call, int64_t lock_key, struct db_row *row)
