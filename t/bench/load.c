@@ -150,6 +150,7 @@ static void read_options(int argc, char **argv)
 
 static void finish_plan(void)
 {
+	struct timespec now;
 	bool stream = strcmp(mode, "stream") == 0, cut = strcmp(mode, "cut") == 0;
 
 	if ((!stream && !cut && strcmp(mode, "plain") != 0) || plan.path == NULL || bodies.count == 0 || plan.callers < 1) {
@@ -164,7 +165,9 @@ static void finish_plan(void)
 		plan.cut_max = 0;
 	else if (plan.cut_max == 0)
 		plan.cut_max = 4000;
-	plan.first_number = (int64_t)time(NULL) * 1000000;
+	/* Microseconds: no run asks for so many a second that the next one's numbers are reached. */
+	clock_gettime(CLOCK_REALTIME, &now);
+	plan.first_number = now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000;
 	plan.stop_at = stats_now() + seconds * 1000000;
 	if (limit == 0)
 		limit = seconds + 60;
