@@ -27,6 +27,9 @@
 #define WAIT_LEAST_MS 10
 #define WAIT_MOST_MS 250
 
+/* What nobody's call is called: whoever has waited for that waits for no other. */
+#define NOBODY "00000000-0000-0000-0000-000000000000"
+
 static const char *scope_name(enum cache_scope scope)
 {
 	static const char *const names[] = {
@@ -198,9 +201,10 @@ static enum rc wait_for_answer(struct request *rq, int *ms)
 }
 
 /* A set's call may have to be asked for again: behind a larger one that did not fit (`again`), or because another request is making the same answer. Who has waited in vain
- * for one maker, whose call failed, waits for no other. */
+ * for one maker, whose call failed, waits for no other; nor does who has waited for half of his time, because the maker may be a machine that is gone. */
 static enum rc ask_until_decided(struct request *rq, struct db_row *row)
 {
+	int64_t patience_us = (clock_us() + rq->deadline_us) / 2;
 	const char *waited_for = NULL;
 	int ms = WAIT_LEAST_MS;
 
@@ -213,6 +217,8 @@ static enum rc ask_until_decided(struct request *rq, struct db_row *row)
 		if (waited_for == NULL)
 			waited_for = row->values[LEDGER_MAKER];
 		rc = wait_for_answer(rq, &ms);
+		if (clock_us() >= patience_us)
+			waited_for = NOBODY;
 		if (rc != RC_OK)
 			return rc;
 	}

@@ -77,6 +77,20 @@ subtest 'the one that makes it fails' => sub {
 	is +($one->ctl('audit'))[0], 0, 'and the audit finds all equal';
 };
 
+subtest 'the one that makes it takes too long' => sub {
+	my $three = Harness->new(web => 'lighttpd', cluster => $one->cluster, standin => 0, env => {OPENAI_API_KEY => $one->{upstream_key}},
+		settings => {request_terminate_timeout => '6s', 'openai.base_url' => $one->standin->url . '/v1', 'openai.api_key' => '${OPENAI_API_KEY}'});
+	Harness::Web::spew($three->docroot . '/poem.prompt', Harness::Web::slurp($one->docroot . '/poem.prompt'));
+	my $before = $one->standin->counts->{requests};
+	my %slow = (about => 'moss ' . directive('gate=0 pieces=4'));
+	my $maker = $one->begin('/poem.prompt', {%slow}, key => $suppliers[0]{key});
+	ok await(sub { $one->standin->counts->{requests} == $before + 1 }, 10), 'one is at it';
+	my $other = $three->begin('/poem.prompt', {%slow}, key => $suppliers[1]{key});
+	ok await(sub { $one->standin->counts->{requests} == $before + 2 }, 10), 'who has waited for half of its time makes its own';
+	ok await(sub { $one->standin->release; !grep { $_->{state} eq 'reserved' } $one->ledger(feature_type => 'content_creation') }, 10), 'both end';
+	is $_->slurp(10)->status, 200, 'and are answered' for $other, $maker;
+};
+
 subtest 'a worker that makes it dies' => sub {
 	my ($maker) = ask(1, 'weeds ' . directive('gate=0 pieces=4'));
 	ok $one->standin->wait(gated => 1), 'one is at it';
