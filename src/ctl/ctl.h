@@ -12,7 +12,7 @@
 
 #include "base/arena.h"
 #include "base/settings.h"
-#include "port/db.h"
+#include "port/db_session.h"
 #include "prompt/endpoint.h"
 
 enum ctl_status {

@@ -1,5 +1,5 @@
 /*
- * db.h - PostgreSQL, through libpq (the only file that includes it is db.c).
+ * db.h - PostgreSQL, through libpq (the only files that include it are db.c and db_session.c).
  *
  * A few connections serve all threads of a process. Calls that commit are combined: whoever finds a connection free takes every call that is waiting,
  * orders them by lock key and sends them as one transaction, so that one flush of the log serves them all, and calls of a set as one statement; nobody
@@ -53,27 +53,5 @@ struct db_row {
 /* RC_OK with the row; RC_DONE when the function returned no row; RC_UNAVAILABLE (cannot connect, connection lost: whether a write took effect is
  * then unknown), RC_TIMEOUT, RC_INVALID (the server raised an error: a defect, logged here with its SQLSTATE), RC_NOMEM. */
 enum rc db_call(struct db *db, struct arena *arena, const struct db_call *call, struct db_row *row) MUST_CHECK;
-
-/* For commands, not for requests: a session of its own that runs scripts and reads whole results. */
-struct db_session;
-
-enum rc db_open(const char *conninfo, struct db_session **out, char *reason, size_t reason_size) MUST_CHECK;
-void db_close(struct db_session *session);
-
-/* Runs SQL text (several statements allowed, one implicit transaction). RC_INVALID with db_reason. */
-enum rc db_script(struct db_session *session, const char *sql) MUST_CHECK;
-
-struct db_table {
-	unsigned rows, columns;
-	const char **names;  /* [columns] */
-	const char **values; /* [rows * columns], NULL for SQL null */
-};
-
-/* One statement with text parameters; the whole result in the arena. RC_INVALID with db_reason, RC_NOMEM. */
-enum rc db_query(struct db_session *session, struct arena *arena, const char *sql, const char *const *params, unsigned param_count,
-                 struct db_table *table) MUST_CHECK;
-
-/* What the server said of the last failure: one line, fit for an operator. Valid until the next call. */
-const char *db_reason(const struct db_session *session);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "port/db.h"
+#include "port/db_session.h"
 
 #define THREADS 48
 
