@@ -62,7 +62,7 @@ END_TEST
 
 struct caller_thread {
 	pthread_t thread;
-	char param[16];
+	char param[32];
 	const char *sql;
 	int64_t lock_key;
 	enum rc rc;
