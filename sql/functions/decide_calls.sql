@@ -4,14 +4,14 @@
 -- it; those that do are admitted. One that does not is refused where it would not fit alone either; where it would, it is to be asked for again: what stood before it
 -- is then in the counters, or was refused and is gone.
 --
--- Parameters: p_calls  as fpm.admit_calls found them
---             p_keys   the advisory locks that are held; a call without is refused
---             p_standing  suppliers of those that nobody deletes meanwhile
---             p_held   by number, the reservations of all calls of the same supplier and feature up to this one, cents; null: each is the only one
---             p_now    the moment
+-- Parameters: p_calls     as fpm.admit_calls found them
+--             p_keys      the advisory locks that are held; a call without is refused
+--             p_standing  suppliers whom nobody deletes meanwhile; a call of another is refused
+--             p_held      by number, the reservations of all calls of the same supplier and feature up to this one, cents; null: each is the only one
+--             p_now       the moment
 -- Returns:    a row for each call
--- Calls:      fpm.first_limit, fpm.lock_key, fpm.new_row_id
--- Tables:     reads public.ai_response_cache, public.user_profiles; writes fpm.ai_usage_open, fpm.counters, fpm.rate_buckets
+-- Calls:      fpm.first_limit, fpm.new_row_id
+-- Tables:     reads public.ai_response_cache; writes fpm.ai_usage_open, fpm.counters, fpm.rate_buckets
 create or replace function fpm.decide_calls(p_calls fpm.asked[], p_keys bigint[], p_standing uuid[], p_held numeric[], p_now timestamptz) returns setof fpm.admission
 language plpgsql volatile
 as $$
