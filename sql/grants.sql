@@ -61,6 +61,7 @@ grant usage on schema fpm to fpm_worker, fpm_operator, authenticated;
 grant execute on function
 	fpm.authenticate(text),
 	fpm.admit_calls(fpm.admit_call[]),
+	fpm.admit_ready(fpm.ready_call[]),
 	fpm.settle_calls(fpm.settle_call[]),
 	fpm.admit(text, text, text, text, text, text, int, int, int, bigint, bigint, int, text, text, int, bigint, bigint, text, boolean),
 	fpm.settle(text, text, bigint, bigint, bigint, boolean, bigint, text, text),

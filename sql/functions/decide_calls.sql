@@ -10,7 +10,7 @@
 --             p_held      by number, the reservations of all calls of the same supplier and feature up to this one, cents; null: each is the only one
 --             p_now       the moment
 -- Returns:    a row for each call
--- Calls:      fpm.first_limit, fpm.new_row_id
+-- Calls:      fpm.first_limit, fpm.maker_key, fpm.new_row_id
 -- Tables:     reads public.ai_response_cache; writes fpm.ai_usage_open, fpm.counters, fpm.rate_buckets
 create or replace function fpm.decide_calls(p_calls fpm.asked[], p_keys bigint[], p_standing uuid[], p_held numeric[], p_now timestamptz) returns setof fpm.admission
 language plpgsql volatile
@@ -29,7 +29,7 @@ declare
 			select min(c.n) as n, c.cache_hash from unnest(p_calls) c
 			where c.cache_hash is not null and c.hit_id is null and c.maker is null and c.waited_for is null
 			group by c.cache_hash order by 2) q
-		where pg_try_advisory_xact_lock(hashtextextended('making:' || q.cache_hash, 0)));
+		where pg_try_advisory_xact_lock(fpm.maker_key(q.cache_hash)));
 begin
 	return query
 	with called as (

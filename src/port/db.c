@@ -6,6 +6,7 @@
  */
 #include "port/db.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <libpq-fe.h>
 #include <poll.h>
@@ -20,15 +21,18 @@
 #include "port/db_queue.h"
 
 #define CONNECTIONS_MAX 32u
-#define KEPT_MAX 4u                      /* statements that a connection keeps */
+#define SETS_MAX 4u                      /* that a connection knows */
 #define NAME_SIZE 32u
-#define RANK_SIZE 16u                     /* a comma, a rank, the row's end */
+#define INT4_TYPE 23u                    /* pg_type.dat */
 #define NO_SUCH_STATEMENT "26000"        /* PostgreSQL, appendix A */
 
 struct connection {
 	PGconn *pg; /* NULL when not connected */
-	const char *kept[KEPT_MAX]; /* the sets whose statements this connection keeps */
-	bool unnamed;               /* it keeps none, or lost one: behind PgBouncer each transaction may meet another server process */
+	struct known_set {
+		const char *sql; /* NULL: none */
+		Oid type;        /* of its items' rows */
+	} sets[SETS_MAX];    /* whose statements it keeps, unless: */
+	bool unnamed;        /* it keeps none, or lost one: behind PgBouncer each transaction may meet another server process */
 	struct db *db;
 	struct db_leader leader; /* its place in the queue */
 };
@@ -45,7 +49,7 @@ static void drop(struct connection *c)
 {
 	PQfinish(c->pg);
 	c->pg = NULL;
-	memset(c->kept, 0, sizeof c->kept);
+	memset(c->sets, 0, sizeof c->sets);
 	c->unnamed = false;
 }
 
@@ -191,25 +195,39 @@ static void copy_set(const PGresult *result, struct db_job *const *jobs, unsigne
 	}
 }
 
-/* The array literal of a set's items, in order of their lock_key; the caller frees it. */
-static char *join_items(struct db_job *const *jobs, unsigned count)
+static char *put_int4(char *end, uint32_t value)
 {
-	size_t size = 3;
-	unsigned rank = 1;
-	char *text, *end;
+	value = htonl(value);
+	return mempcpy(end, &value, sizeof value);
+}
 
+/* The array of a set's items in binary (PostgreSQL's arrayfuncs.c, array_recv), in order of their lock_key; the caller frees it. */
+static char *join_items(struct db_job *const *jobs, unsigned count, Oid type, size_t *size)
+{
+	const uint32_t head[] = {1, 0, type, count, 1}; /* dimensions, no nulls, elements' type, their number, the first one's */
+	const uint32_t tail[] = {INT4_TYPE, 4};
+	uint32_t rank = 1, fields;
+	char *array, *end;
+
+	*size = sizeof head;
 	for (unsigned i = 0; i < count; i++)
-		size += strlen(jobs[i]->call->item) + RANK_SIZE;
-	text = end = malloc(size);
-	for (unsigned i = 0; i < count && text != NULL; i++) {
+		*size += 4 + jobs[i]->call->item->len + sizeof tail + 4;
+	array = end = malloc(*size);
+	if (array == NULL)
+		return NULL;
+	for (size_t i = 0; i < COUNT_OF(head); i++)
+		end = put_int4(end, head[i]);
+	for (unsigned i = 0; i < count; i++) {
+		const struct buf *item = jobs[i]->call->item;
+
 		rank = i > 0 && jobs[i]->call->lock_key == jobs[i - 1]->call->lock_key ? rank + 1 : 1;
-		*end++ = i == 0 ? '{' : ',';
-		end = stpcpy(end, jobs[i]->call->item);
-		end += sprintf(end, "%u)\"", rank);
+		memcpy(&fields, item->data, sizeof fields);
+		end = put_int4(end, (uint32_t)(item->len + sizeof tail + 4));
+		end = put_int4(end, ntohl(fields) + 1);
+		end = mempcpy(end, item->data + sizeof fields, item->len - sizeof fields);
+		end = put_int4(put_int4(put_int4(end, tail[0]), tail[1]), rank);
 	}
-	if (text != NULL)
-		stpcpy(end, "}");
-	return text;
+	return array;
 }
 
 /* The name that a statement is kept under tells its text: two versions of this program behind one PgBouncer must not meet. FNV-1a, 64 bits. */
@@ -222,27 +240,29 @@ static void name_of(const char *sql, char name[NAME_SIZE])
 	snprintf(name, NAME_SIZE, "prompt_fpm_%016llx", (unsigned long long)hash);
 }
 
-static bool keeps(const struct connection *c, const char *sql)
+static struct known_set *set_of(struct connection *c, const char *sql)
 {
-	for (unsigned i = 0; i < KEPT_MAX && !c->unnamed; i++)
-		if (c->kept[i] == sql)
-			return true;
-	return false;
+	for (unsigned i = 0; i < SETS_MAX; i++)
+		if (c->sets[i].sql == sql)
+			return &c->sets[i];
+	return NULL;
 }
 
 /* Sends a set, by the name that its statement is kept under, or as text. */
-static enum rc send_set(PGconn *pg, struct db_job *const *jobs, unsigned count, bool named)
+static enum rc send_set(struct connection *c, struct db_job *const *jobs, unsigned count)
 {
-	const char *sql = jobs[0]->call->sql;
-	char *items = join_items(jobs, count), name[NAME_SIZE];
-	const char *params[] = {items};
+	const struct known_set *set = set_of(c, jobs[0]->call->sql);
+	size_t size = 0;
+	char *items = join_items(jobs, count, set->type, &size), name[NAME_SIZE];
+	const char *values[] = {items};
+	int lengths[] = {(int)size}, binary[] = {1}, sent;
 	enum rc rc = RC_NOMEM;
-	int sent;
 
-	name_of(sql, name);
 	if (items != NULL) {
-		sent = named ? PQsendQueryPrepared(pg, name, 1, params, NULL, NULL, 0) : PQsendQueryParams(pg, sql, 1, NULL, params, NULL, NULL, 0);
-		rc = sent == 1 && PQpipelineSync(pg) == 1 ? RC_OK : RC_UNAVAILABLE;
+		name_of(set->sql, name);
+		sent = c->unnamed ? PQsendQueryParams(c->pg, set->sql, 1, NULL, values, lengths, binary, 0)
+				  : PQsendQueryPrepared(c->pg, name, 1, values, lengths, binary, 0);
+		rc = sent == 1 && PQpipelineSync(c->pg) == 1 ? RC_OK : RC_UNAVAILABLE;
 	}
 	free(items);
 	return rc;
@@ -316,61 +336,119 @@ static enum rc take_sync(PGconn *pg, int64_t deadline_us)
 	}
 }
 
-/* Has the connection keep a set's statement: parsing and planning it each time is a fifth of a small set's cost. Where it does not work, texts do. */
-static enum rc keep_statement(struct connection *c, const char **slot, const char *sql, int64_t deadline_us)
+/* One result and the mark behind it. RC_INVALID: an error, which is reported. */
+static enum rc take_one(PGconn *pg, int64_t deadline_us, PGresult **result)
 {
-	PGresult *result = NULL, *mark = NULL;
+	PGresult *mark = NULL;
+	enum rc rc = next_result(pg, deadline_us, result);
+	ExecStatusType status = PQresultStatus(*result);
+
+	if (rc == RC_OK)
+		rc = next_result(pg, deadline_us, &mark);
+	PQclear(mark);
+	if (rc != RC_OK || status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
+		return rc;
+	report("a set's statement", PQresultErrorField(*result, PG_DIAG_SQLSTATE), PQresultErrorMessage(*result));
+	return RC_INVALID;
+}
+
+/* Has the connection keep a set's statement: parsing and planning it each time is a fifth of a small set's cost. Where it does not work, texts do. */
+static enum rc keep_statement(struct connection *c, const char *sql, int64_t deadline_us)
+{
+	PGresult *result = NULL;
 	char name[NAME_SIZE];
 	enum rc rc;
 
 	name_of(sql, name);
-	rc = PQsendPrepare(c->pg, name, sql, 1, NULL) == 1 && PQpipelineSync(c->pg) == 1 ? RC_OK : RC_UNAVAILABLE;
-	if (rc == RC_OK)
-		rc = next_result(c->pg, deadline_us, &result);
-	c->unnamed = PQresultStatus(result) != PGRES_COMMAND_OK;
+	rc = PQsendPrepare(c->pg, name, sql, 1, NULL) == 1 && PQpipelineSync(c->pg) == 1 ? take_one(c->pg, deadline_us, &result) : RC_UNAVAILABLE;
 	PQclear(result);
+	c->unnamed = rc == RC_INVALID;
+	return rc == RC_OK || rc == RC_INVALID ? take_sync(c->pg, deadline_us) : rc;
+}
+
+/* Learns the number of a set's row type. RC_INVALID: there is no such type. */
+static enum rc learn_type(struct connection *c, const char *row_type, Oid *type, int64_t deadline_us)
+{
+	PGresult *result = NULL;
+	enum rc rc = PQsendQueryParams(c->pg, "select $1::regtype::oid", 1, NULL, &row_type, NULL, NULL, 0) == 1 && PQpipelineSync(c->pg) == 1
+			     ? take_one(c->pg, deadline_us, &result)
+			     : RC_UNAVAILABLE;
+
 	if (rc == RC_OK)
-		rc = next_result(c->pg, deadline_us, &mark);
-	PQclear(mark);
-	if (rc == RC_OK)
-		rc = take_sync(c->pg, deadline_us);
-	if (rc == RC_OK && !c->unnamed)
-		*slot = sql;
+		*type = (Oid)strtoul(PQgetvalue(result, 0, 0), NULL, 10);
+	PQclear(result);
+	if (rc == RC_OK || rc == RC_INVALID) {
+		enum rc synced = take_sync(c->pg, deadline_us);
+
+		rc = synced != RC_OK ? synced : rc;
+	}
 	return rc;
 }
 
-static enum rc ensure_kept(struct connection *c, const struct db_call *call, int64_t deadline_us)
+static enum rc ensure_known(struct connection *c, const struct db_call *call, int64_t deadline_us)
 {
-	if (call->item == NULL || c->unnamed || keeps(c, call->sql))
+	struct known_set *set;
+	enum rc rc;
+	Oid type;
+
+	if (set_of(c, call->sql) != NULL)
 		return RC_OK;
-	for (unsigned i = 0; i < KEPT_MAX; i++)
-		if (c->kept[i] == NULL)
-			return keep_statement(c, &c->kept[i], call->sql, deadline_us);
-	return RC_OK;
+	set = set_of(c, NULL);
+	if (set == NULL)
+		return RC_INVALID; /* more kinds of sets than the program has */
+	rc = learn_type(c, call->row_type, &type, deadline_us);
+	if (rc == RC_OK && !c->unnamed)
+		rc = keep_statement(c, call->sql, deadline_us);
+	if (rc == RC_OK)
+		*set = (struct known_set){.sql = call->sql, .type = type};
+	return rc;
+}
+
+/* Takes in the results of what was sent. RC_INVALID: at least one is an error, and nothing is committed. */
+static enum rc take_results(PGconn *pg, struct db_job *const *jobs, unsigned count, unsigned step, int64_t deadline_us)
+{
+	bool failed = false;
+	enum rc rc = RC_OK;
+
+	for (unsigned i = 0; i < count && rc == RC_OK; i += step) {
+		rc = take_result(pg, jobs + i, step, deadline_us);
+		failed = failed || jobs[i]->rc == RC_INVALID;
+	}
+	if (rc == RC_OK)
+		rc = take_sync(pg, deadline_us);
+	return rc == RC_OK && failed ? RC_INVALID : rc;
+}
+
+static enum rc run_set(struct connection *c, struct db_job *const *jobs, unsigned count, int64_t deadline_us)
+{
+	enum rc rc = ensure_known(c, jobs[0]->call, deadline_us);
+
+	for (unsigned i = 0; i < count && rc == RC_INVALID; i++)
+		jobs[i]->rc = rc;
+	if (rc == RC_OK)
+		rc = send_set(c, jobs, count);
+	return rc == RC_OK ? take_results(c->pg, jobs, count, count, deadline_us) : rc;
 }
 
 /* Runs the jobs as one transaction. RC_OK: committed, each job has its own result. RC_INVALID: rolled back. Else the connection is of no more use. */
 static enum rc run_once(struct connection *c, struct db_job *const *jobs, unsigned count)
 {
 	int64_t deadline_us = clock_us() + c->db->settings.statement_timeout_ms * (int64_t)1000;
-	bool set = jobs[0]->call->item != NULL, failed = false;
-	enum rc rc = ensure_kept(c, jobs[0]->call, deadline_us);
-	bool named = set && keeps(c, jobs[0]->call->sql);
+	enum rc rc;
 
-	if (rc == RC_OK)
-		rc = set ? send_set(c->pg, jobs, count, named) : send_batch(c->pg, jobs, count);
-	for (unsigned i = 0, step = set ? count : 1; i < count && rc == RC_OK; i += step) {
-		rc = take_result(c->pg, jobs + i, step, deadline_us);
-		failed = failed || jobs[i]->rc == RC_INVALID;
+	if (jobs[0]->call->item == NULL) {
+		rc = send_batch(c->pg, jobs, count);
+		return rc == RC_OK ? take_results(c->pg, jobs, count, 1, deadline_us) : rc;
 	}
-	if (rc == RC_OK)
-		rc = take_sync(c->pg, deadline_us);
-	if (rc != RC_OK || !failed)
+	rc = run_set(c, jobs, count, deadline_us);
+	if (rc != RC_INVALID)
 		return rc;
-	if (!named)
-		return RC_INVALID;
-	c->unnamed = true; /* the statement may be what failed: lost, or planned for functions that a migration replaced */
-	return run_once(c, jobs, count);
+	/* What is remembered may be what failed: a kept statement that is lost, a type or function that a migration has replaced since. */
+	memset(c->sets, 0, sizeof c->sets);
+	if (c->unnamed)
+		return rc;
+	c->unnamed = true;
+	return run_set(c, jobs, count, deadline_us);
 }
 
 static void cancel(PGconn *pg)

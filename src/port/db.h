@@ -7,7 +7,7 @@
  *
  * A lost connection is RC_UNAVAILABLE at once, and the next call connects anew; where connecting itself was slow to fail, calls are refused without a try
  * for as long as it took, `retry_ms` at most.
- * Works through PgBouncer in transaction mode: no session state but one kept statement a connection, whose text is sent instead once it turns out lost.
+ * Works through PgBouncer in transaction mode: no session state but a kept statement for each set, whose text is sent instead once one turns out lost.
  */
 #ifndef PORT_DB_H
 #define PORT_DB_H
@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/arena.h"
+#include "base/buf.h"
 
 struct db;
 
@@ -38,8 +38,9 @@ struct db_call {
 	const char *sql; /* static storage: calls of a set share the pointer */
 	const char *const *params;
 	unsigned param_count; /* at most 40 */
-	const char *item;     /* NULL for a call alone; else a row literal as it stands in an array literal, without its last field and its end: `"(7,f,`. The last
-	                       * field is filled in: the item's rank among those of its set with the same lock_key, from 1 */
+	const struct buf *item; /* NULL for a call alone; else a row as db_item.h writes it, without its last field, an int4, which is filled in: the item's rank
+	                         * among those of its set with the same lock_key, from 1 */
+	const char *row_type; /* of an item: its type's name, static storage */
 	bool commits;         /* whether it writes: combined into a shared transaction; else alone */
 	int64_t lock_key;     /* what it locks first, for the order within a transaction; 0 for nothing */
 };

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -89,15 +90,12 @@ static void write_hex(char *out, const unsigned char *bytes, size_t n)
 	*out = '\0';
 }
 
-enum rc token_uuid(char uuid[TOKEN_UUID_SIZE])
+static void write_uuid(char *uuid, unsigned char bytes[16], unsigned version)
 {
 	static const size_t groups[] = {4, 2, 2, 2, 6};
-	unsigned char bytes[16];
 	size_t at = 0;
 
-	if (getentropy(bytes, sizeof bytes) != 0)
-		return RC_SYS;
-	bytes[6] = (unsigned char)((bytes[6] & 0x0f) | 0x40);
+	bytes[6] = (unsigned char)((bytes[6] & 0x0f) | version << 4);
 	bytes[8] = (unsigned char)((bytes[8] & 0x3f) | 0x80);
 	for (size_t i = 0; i < COUNT_OF(groups); i++) {
 		write_hex(uuid, bytes + at, groups[i]);
@@ -106,6 +104,30 @@ enum rc token_uuid(char uuid[TOKEN_UUID_SIZE])
 		*uuid++ = '-';
 	}
 	uuid[-1] = '\0';
+}
+
+enum rc token_uuid(char uuid[TOKEN_UUID_SIZE])
+{
+	unsigned char bytes[16];
+
+	if (getentropy(bytes, sizeof bytes) != 0)
+		return RC_SYS;
+	write_uuid(uuid, bytes, 4);
+	return RC_OK;
+}
+
+enum rc token_uuid_rising(char uuid[TOKEN_UUID_SIZE])
+{
+	unsigned char bytes[16];
+	struct timespec now;
+	uint64_t ms;
+
+	if (getentropy(bytes, sizeof bytes) != 0 || clock_gettime(CLOCK_REALTIME, &now) != 0)
+		return RC_SYS;
+	ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	for (size_t i = 0; i < 6; i++)
+		bytes[i] = (unsigned char)(ms >> (40 - 8 * i));
+	write_uuid(uuid, bytes, 7);
 	return RC_OK;
 }
 

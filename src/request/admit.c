@@ -11,7 +11,9 @@
 #include "base/str.h"
 #include "provider/usage.h"
 #include "request/answers.h"
+#include "request/caller.h"
 #include "request/ledger.h"
+#include "request/ready.h"
 #include "request/refusal.h"
 #include "request/request.h"
 #include "request/settlement.h"
@@ -99,37 +101,48 @@ static void add_ceilings(struct request *rq, struct buf *call)
 		prompt += prompt + (int64_t)repair + 2 * MESSAGE_FRAME_TOKENS;
 		completion *= 2;
 	}
-	ledger_int(call, prompt);
-	ledger_int(call, usage_estimate(rq->messages.bytes));
-	ledger_int(call, completion);
+	db_item_int8(call, prompt);
+	db_item_int8(call, usage_estimate(rq->messages.bytes));
+	db_item_int8(call, completion);
+}
+
+static const char *provider_name(const struct request *rq)
+{
+	const char *name = rq->access->provider->name;
+
+	return str_eq(name, "sample") ? "local" : name;
+}
+
+static int64_t left_ms(const struct request *rq)
+{
+	return (rq->deadline_us - clock_us()) / 1000;
 }
 
 /* The fields of fpm.admit_call, in its order. */
 static void compose(struct request *rq, struct buf *call, const char *waited_for)
 {
 	const struct endpoint *endpoint = rq->endpoint;
-	const char *provider = rq->access->provider->name;
 	bool cached = rq->admission.digest[0] != '\0';
 
-	ledger_begin(call);
-	ledger_text(call, rq->key_hash);
-	ledger_text(call, rq->id);
-	ledger_text(call, endpoint->feature);
-	ledger_text(call, endpoint->name);
-	ledger_text(call, str_eq(provider, "sample") ? "local" : provider);
-	ledger_text(call, rq->model);
-	ledger_int(call, endpoint->rate.count);
-	ledger_int(call, endpoint->rate.period_s);
-	ledger_int(call, endpoint->rate.burst);
+	db_item_begin(call);
+	db_item_text(call, rq->key_hash);
+	db_item_text(call, rq->id);
+	db_item_text(call, endpoint->feature);
+	db_item_text(call, endpoint->name);
+	db_item_text(call, provider_name(rq));
+	db_item_text(call, rq->model);
+	db_item_int4(call, endpoint->rate.count);
+	db_item_int4(call, endpoint->rate.period_s);
+	db_item_int4(call, endpoint->rate.burst);
 	add_ceilings(rq, call);
-	ledger_text(call, cached ? rq->admission.digest : NULL);
-	ledger_text(call, cached ? scope_name(endpoint->cache.scope) : NULL);
-	ledger_int(call, endpoint->cache.ttl_s);
-	ledger_int(call, (rq->deadline_us - clock_us()) / 1000);
-	ledger_int(call, service_grace_ms(rq->service));
-	ledger_text(call, rq->service->worker);
-	ledger_bool(call, rq->mode != ANSWER_JSON);
-	ledger_text(call, waited_for);
+	db_item_text(call, cached ? rq->admission.digest : NULL);
+	db_item_text(call, cached ? scope_name(endpoint->cache.scope) : NULL);
+	db_item_int4(call, endpoint->cache.ttl_s);
+	db_item_int8(call, left_ms(rq));
+	db_item_int8(call, service_grace_ms(rq->service));
+	db_item_text(call, rq->service->worker);
+	db_item_bool(call, rq->mode != ANSWER_JSON);
+	db_item_uuid(call, waited_for);
 }
 
 /* Where the call's fate is unknown, a reservation may stand that nothing will be sent for: it is made void as soon as the database answers. */
@@ -146,6 +159,7 @@ static enum rc refused(struct request *rq, const struct db_row *row)
 
 	if (row->values[LEDGER_RETRY_AFTER] != NULL)
 		rq->retry_after_s = atoi(row->values[LEDGER_RETRY_AFTER]);
+	ready_forget(rq->service->ready, ticket_lock_key(rq->supplier, rq->endpoint->feature));
 	refusals_count(rq->service->refusals, rq->supplier, rq->endpoint->feature, problem_get(code)->name);
 	return request_fail(rq, code, NULL);
 }
@@ -163,6 +177,7 @@ static enum rc take_verdict(struct request *rq, const struct db_row *row)
 	if (admission->ticket == NULL)
 		return database_failed(rq, RC_UNAVAILABLE);
 	admission->cached = str_eq(row->values[LEDGER_VERDICT], "cached");
+	ready_remember(rq->service->ready, ticket_lock_key(rq->supplier, rq->endpoint->feature), ledger_lock_key(admission->ticket));
 	admission->model = row->values[LEDGER_MODEL];
 	admission->price_input = row->values[LEDGER_PRICE_INPUT];
 	admission->price_cached = row->values[LEDGER_PRICE_CACHED];
@@ -170,6 +185,96 @@ static enum rc take_verdict(struct request *rq, const struct db_row *row)
 	if (admission->cached && row->values[LEDGER_ANSWER] != NULL)
 		buf_puts(&rq->text, row->values[LEDGER_ANSWER]);
 	return rq->text.rc == RC_OK ? RC_OK : request_fail(rq, PROBLEM_INTERNAL, "the cached answer does not fit");
+}
+
+/* Of which cache an answer is a part: its scope and whose it is (fpm.cache_key has the same). NULL for nobody's. */
+static const char *cache_owner(const struct request *rq, const char **scope)
+{
+	const char *organization = rq->caller->organization;
+	bool organized = organization[0] != '\0';
+
+	*scope = scope_name(rq->endpoint->cache.scope);
+	switch (rq->endpoint->cache.scope) {
+	case CACHE_ORGANIZATION:
+		*scope = scope_name(organized ? CACHE_ORGANIZATION : CACHE_SUPPLIER);
+		return organized ? organization : rq->supplier;
+	case CACHE_SUPPLIER: return rq->supplier;
+	default: return NULL;
+	}
+}
+
+/* The answer's key in the cache; NULL where it is not to be kept, or out of memory. */
+static const char *cache_hash(const struct request *rq)
+{
+	char *hash = arena_alloc(rq->arena, TOKEN_DIGEST_SIZE);
+	const char *scope, *owner = cache_owner(rq, &scope);
+	const char *text = arena_printf(rq->arena, "%s:%s:%s", scope, owner == NULL ? "" : owner, rq->admission.digest);
+
+	if (rq->admission.digest[0] == '\0' || hash == NULL || text == NULL || token_sha256(text, strlen(text), hash) != RC_OK)
+		return NULL;
+	return hash;
+}
+
+/* The fields of fpm.ready_call, in its order. */
+static void compose_ready(struct request *rq, struct buf *call, const char *id, int64_t lock_key, const char *hash)
+{
+	const struct endpoint *endpoint = rq->endpoint;
+	const char *scope, *owner = cache_owner(rq, &scope);
+
+	db_item_begin(call);
+	db_item_uuid(call, id);
+	db_item_int8(call, lock_key);
+	db_item_uuid(call, rq->caller->key);
+	db_item_text(call, rq->id);
+	db_item_text(call, endpoint->feature);
+	db_item_text(call, endpoint->name);
+	db_item_text(call, provider_name(rq));
+	db_item_text(call, rq->model);
+	add_ceilings(rq, call);
+	db_item_char(call, hash);
+	db_item_text(call, hash == NULL ? NULL : scope);
+	db_item_uuid(call, hash == NULL ? NULL : owner);
+	db_item_int4(call, endpoint->cache.ttl_s);
+	db_item_int8(call, left_ms(rq) + service_grace_ms(rq->service));
+	db_item_text(call, rq->service->worker);
+	db_item_bool(call, rq->mode != ANSWER_JSON);
+}
+
+/* Takes what the database says to a call that nothing stood in the way of. */
+static enum rc take_ready(struct request *rq, const struct db_row *row, const char *id, int64_t lock_key)
+{
+	struct admission *admission = &rq->admission;
+
+	admission->ticket = arena_printf(rq->arena, "%s.%s.%lld", id, row->values[LEDGER_READY_CREATED_US], (long long)lock_key);
+	if (admission->ticket == NULL)
+		return database_failed(rq, RC_UNAVAILABLE);
+	admission->model = rq->model;
+	admission->price_input = row->values[LEDGER_READY_PRICE_INPUT];
+	admission->price_cached = row->values[LEDGER_READY_PRICE_CACHED];
+	admission->price_output = row->values[LEDGER_READY_PRICE_OUTPUT];
+	return RC_OK;
+}
+
+/* Most calls have nothing in their way: no rate, room within all limits, an answer that is new. RC_DONE where this one may have, and is to be decided. */
+static enum rc admit_ready(struct request *rq)
+{
+	const char *hash = rq->endpoint->cache.scope == CACHE_OFF ? NULL : cache_hash(rq);
+	bool is_new = rq->endpoint->cache.scope == CACHE_OFF || (hash != NULL && ready_is_new(rq->service->ready, hash));
+	char id[TOKEN_UUID_SIZE];
+	int64_t lock_key;
+	struct db_row row;
+	struct buf call;
+	enum rc rc;
+
+	if (!is_new || rq->endpoint->rate.count > 0 || token_uuid_rising(id) != RC_OK ||
+	    !ready_lock_key(rq->service->ready, ticket_lock_key(rq->supplier, rq->endpoint->feature), &lock_key))
+		return RC_DONE;
+	buf_init(&call, rq->arena, CALL_MAX);
+	compose_ready(rq, &call, id, lock_key, hash);
+	rc = ledger_run(rq->service->db, rq->arena, LEDGER_READY, &call, lock_key, &row);
+	if (rc == RC_DONE)
+		return rc;
+	return rc == RC_OK ? take_ready(rq, &row, id, lock_key) : database_failed(rq, rc);
 }
 
 /* Asks once. RC_OK with the row of a verdict. */
@@ -233,6 +338,9 @@ enum rc step_admit(struct request *rq)
 		return rc;
 	if (rq->endpoint->cache.scope != CACHE_OFF && content_hash(rq, rq->admission.digest) != RC_OK)
 		return request_fail(rq, PROBLEM_INTERNAL, "out of memory");
+	rc = admit_ready(rq);
+	if (rc != RC_DONE)
+		return rc;
 	rc = ask_until_decided(rq, &row);
 	return rc == RC_OK ? take_verdict(rq, &row) : rc;
 }

@@ -14,7 +14,9 @@
 struct callers;
 
 struct caller {
-	char supplier[TOKEN_UUID_SIZE]; /* "" : the key is nobody's */
+	char supplier[TOKEN_UUID_SIZE];     /* "": the key is nobody's */
+	char key[TOKEN_UUID_SIZE];          /* the key's id */
+	char organization[TOKEN_UUID_SIZE]; /* "": none */
 };
 
 /* A known key is remembered for `keep_ms`; that one is nobody's, which a new key may change, for no longer than `nobody_ms`. The owner frees it with

@@ -1,17 +1,26 @@
 /*
- * ledger.h - the two SQL functions through which calls are admitted and settled, many at a time (sql/functions/admit_calls.sql, settle_calls.sql).
+ * ledger.h - the SQL functions through which calls are admitted and settled, many at a time (sql/functions/admit_ready.sql, admit_calls.sql, settle_calls.sql).
  */
 #ifndef REQUEST_LEDGER_H
 #define REQUEST_LEDGER_H
 
-#include <stdbool.h>
-
 #include "base/buf.h"
 #include "port/db.h"
+#include "port/db_item.h"
 
 enum ledger_set {
-	LEDGER_ADMIT,
-	LEDGER_SETTLE,
+	LEDGER_READY,  /* fpm.ready_call: admits what nothing stands in the way of; no row: ask LEDGER_ADMIT */
+	LEDGER_ADMIT,  /* fpm.admit_call */
+	LEDGER_SETTLE, /* fpm.settle_call */
+};
+
+/* The columns of the answer to a ready call. */
+enum ledger_readiness {
+	LEDGER_READY_CREATED_US,
+	LEDGER_READY_PRICE_INPUT,
+	LEDGER_READY_PRICE_CACHED,
+	LEDGER_READY_PRICE_OUTPUT,
+	LEDGER_READINESS_COLUMNS
 };
 
 /* The columns of an admission's answer. */
@@ -40,16 +49,13 @@ enum ledger_settlement {
 	LEDGER_SETTLEMENT_COLUMNS
 };
 
-/* Writes a call: the fields of fpm.admit_call or fpm.settle_call, all of them but the last (rank), in their order, after ledger_begin. Texts must be UTF-8 without NUL. */
-void ledger_begin(struct buf *call);
-void ledger_text(struct buf *call, const char *value); /* NULL: null */
-void ledger_int(struct buf *call, int64_t value);
-void ledger_bool(struct buf *call, bool value);
-
-/* The ticket that admission gave (ID.MICROSECONDS.LOCK), as the three fields that fpm.settle_call begins with. */
+/* Adds the ticket that admission gave (ID.MICROSECONDS.LOCK), as the three fields that fpm.settle_call begins with. */
 void ledger_ticket(struct buf *call, const char *ticket);
 
-/* Runs it, together with whatever else of its set waits. `lock_key` as ticket_lock_key. As db_call; the row has the columns of its set. */
+/* The lock key in a ticket; 0 where there is none. */
+int64_t ledger_lock_key(const char *ticket);
+
+/* Runs a call (a row of the set's type, see db_item.h), together with whatever else of its set waits. `lock_key` as db_call; the row has the columns of its set. */
 enum rc ledger_run(struct db *db, struct arena *arena, enum ledger_set set, const struct buf *call, int64_t lock_key, struct db_row *row) MUST_CHECK;
 
 #endif

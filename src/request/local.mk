@@ -9,6 +9,7 @@ libpromptfpm_a_SOURCES += src/request/cost.c src/request/cost.h
 libpromptfpm_a_SOURCES += src/request/refusal.c src/request/refusal.h
 libpromptfpm_a_SOURCES += src/request/settlement.c src/request/settlement.h
 libpromptfpm_a_SOURCES += src/request/answers.c src/request/answers.h
+libpromptfpm_a_SOURCES += src/request/ready.c src/request/ready.h
 libpromptfpm_a_SOURCES += src/request/ticket.c src/request/ticket.h
 libpromptfpm_a_SOURCES += src/request/ledger.c src/request/ledger.h
 libpromptfpm_a_SOURCES += src/request/report.c

@@ -46,6 +46,7 @@ struct request {
 
 	/* authenticate */
 	char key_hash[TOKEN_DIGEST_SIZE];
+	const struct caller *caller;
 	const char *supplier; /* uuid */
 
 	/* validate */
@@ -109,7 +110,7 @@ enum rc request_fail(struct request *rq, enum problem_code code, const char *det
 
 /* The steps, in order. Each returns RC_OK to go on; anything else stops the pipeline, with rq->problem set (RC_DONE: nothing more to do). */
 enum rc step_read(struct request *rq) MUST_CHECK;         /* endpoint, method, body */
-enum rc step_authenticate(struct request *rq) MUST_CHECK; /* key_hash, supplier */
+enum rc step_authenticate(struct request *rq) MUST_CHECK; /* key_hash, caller, supplier */
 enum rc step_validate(struct request *rq) MUST_CHECK;     /* input, history, mode */
 enum rc step_render(struct request *rq) MUST_CHECK;       /* messages */
 enum rc step_idempotency(struct request *rq) MUST_CHECK;  /* the key is claimed, or the first answer given again */

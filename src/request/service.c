@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "request/answers.h"
 #include "request/caller.h"
+#include "request/ready.h"
 #include "request/refusal.h"
 #include "request/settlement.h"
 
@@ -167,6 +168,8 @@ enum rc service_new(const struct settings *settings, const char *worker, struct 
 	if (rc == RC_OK)
 		rc = answers_new(&service->answers);
 	if (rc == RC_OK)
+		rc = ready_new(&service->ready);
+	if (rc == RC_OK)
 		rc = make_database(service);
 	if (rc == RC_OK)
 		rc = make_http(service);
@@ -201,6 +204,7 @@ void service_free(struct service *service)
 	if (service->http != NULL)
 		http_pool_free(service->http);
 	db_free(service->db);
+	ready_free(service->ready);
 	answers_free(service->answers);
 	refusals_free(service->refusals);
 	settle_queue_free(service->settles);

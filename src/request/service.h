@@ -18,6 +18,7 @@ struct settle_queue;
 struct refusals;
 struct callers;
 struct answers;
+struct ready;
 
 struct service {
 	const struct settings *settings;
@@ -31,6 +32,7 @@ struct service {
 	struct settle_queue *settles; /* settlements that the database could not take yet */
 	struct refusals *refusals;    /* refusals counted, not yet written */
 	struct answers *answers;      /* who waits for an answer that another request makes */
+	struct ready *ready;          /* which calls have nothing in their way */
 
 	/* For the status page. */
 	atomic_long requests, streams, active, cache_hits, refused, failed, aborted;

@@ -7,9 +7,9 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "request/answers.h"
+#include "request/ledger.h"
 #include "request/request.h"
 #include "request/settlement.h"
-#include "request/ticket.h"
 
 static const char *ledger_state(const struct request *rq)
 {
@@ -64,7 +64,7 @@ void settle_reservation(struct request *rq)
 		.completion = usage->completion,
 		.estimated = rq->estimated,
 		.duration_ms = (clock_us() - rq->started_us) / 1000,
-		.lock_key = ticket_lock_key(rq->supplier, rq->endpoint->feature),
+		.lock_key = ledger_lock_key(rq->admission.ticket),
 	};
 	settlement.error = error_name(rq, settlement.state);
 	settlement.content = content_to_cache(rq, settlement.state);

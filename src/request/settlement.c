@@ -15,7 +15,7 @@
 #include "request/ticket.h"
 
 #define WAITING_MAX 20000u
-#define CALL_MAX (8u << 20) /* an answer of PROVIDER_TEXT_MAX bytes, each of them escaped */
+#define CALL_MAX (8u << 20) /* an answer of PROVIDER_TEXT_MAX bytes and all else */
 
 struct waiting {
 	struct waiting *next;
@@ -62,16 +62,16 @@ enum rc settlement_book(struct db *db, struct arena *arena, const struct settlem
 	enum rc rc;
 
 	buf_init(&call, arena, CALL_MAX);
-	ledger_begin(&call);
+	db_item_begin(&call);
 	ledger_ticket(&call, s->ticket);
-	ledger_text(&call, s->state);
-	ledger_int(&call, s->prompt);
-	ledger_int(&call, s->cached);
-	ledger_int(&call, s->completion);
-	ledger_bool(&call, s->estimated);
-	ledger_int(&call, s->duration_ms);
-	ledger_text(&call, s->error);
-	ledger_text(&call, s->content);
+	db_item_text(&call, s->state);
+	db_item_int8(&call, s->prompt);
+	db_item_int8(&call, s->cached);
+	db_item_int8(&call, s->completion);
+	db_item_bool(&call, s->estimated);
+	db_item_int8(&call, s->duration_ms);
+	db_item_text(&call, s->error);
+	db_item_text(&call, s->content);
 	rc = ledger_run(db, arena, LEDGER_SETTLE, &call, s->lock_key, &row);
 	if (rc == RC_OK && str_eq(row.values[LEDGER_STATE], "reserved"))
 		return RC_DENIED; /* its supplier's row is locked, by one who deletes it perhaps */

@@ -50,26 +50,26 @@ static void compose(struct buf *call, const struct caller *caller, long number)
 	char id[32];
 
 	snprintf(id, sizeof id, "req_%ld", number);
-	ledger_begin(call);
-	ledger_text(call, caller->key_hash);
-	ledger_text(call, id);
-	ledger_text(call, FEATURE);
-	ledger_text(call, "generate-email-template");
-	ledger_text(call, "openai");
-	ledger_text(call, "gpt-4o-mini");
+	db_item_begin(call);
+	db_item_text(call, caller->key_hash);
+	db_item_text(call, id);
+	db_item_text(call, FEATURE);
+	db_item_text(call, "generate-email-template");
+	db_item_text(call, "openai");
+	db_item_text(call, "gpt-4o-mini");
 	for (int rate = 0; rate < 3; rate++)
-		ledger_int(call, 0);
-	ledger_int(call, 2000);
-	ledger_int(call, 400);
-	ledger_int(call, 1000);
-	ledger_text(call, NULL);
-	ledger_text(call, NULL);
-	ledger_int(call, 0);
-	ledger_int(call, 60000);
-	ledger_int(call, 10000);
-	ledger_text(call, "bench");
-	ledger_bool(call, false);
-	ledger_text(call, NULL);
+		db_item_int4(call, 0);
+	db_item_int8(call, 2000);
+	db_item_int8(call, 400);
+	db_item_int8(call, 1000);
+	db_item_text(call, NULL);
+	db_item_text(call, NULL);
+	db_item_int4(call, 0);
+	db_item_int8(call, 60000);
+	db_item_int8(call, 10000);
+	db_item_text(call, "bench");
+	db_item_bool(call, false);
+	db_item_uuid(call, NULL);
 }
 
 static void admit_one(long number)

@@ -20,6 +20,13 @@ begin
 end $$;
 create function live_pooled(calls live_item[]) returns table (n int, item int) language sql as
 	'select o::int, i from unnest(calls) with ordinality e (i, l, r, o)';
+create function live_replace_echo() returns void language plpgsql as $$
+begin
+	drop type if exists live_every cascade;
+	create type live_every as (id uuid, said text, nothing text, four char(4), small int, large bigint, yes boolean, rank int);
+	create function live_echo(calls live_every[]) returns setof live_every language sql as 'select * from unnest(calls)';
+end $$;
+select live_replace_echo();
 create function live_reset() returns int language sql as 'delete from live_notes; select 0';
 SQL
 my $info = $pg->conninfo;
