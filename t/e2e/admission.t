@@ -32,6 +32,16 @@ sub admit {
 		$call{max_tokens}, $call{content}, $call{content} ? 'shared' : 'off', 3600, $call{timeout}, 0, $call{worker}, 0, $call{alone} ? '00000000-0000-4000-8000-000000000000' : undef);
 }
 
+# The same where nothing is expected to stand in its way: its ticket, or nothing.
+sub admit_ready {
+	my ($db, $id, %with) = @_;
+	my ($new) = $db->selectrow_array('select gen_random_uuid()');
+	my ($key, $lock) = $db->selectrow_array('select k.id, fpm.lock_key(k.supplier_id, ?) from fpm.api_keys k where k.supplier_id = ?', undef, 'email_template', $id);
+	my ($created) = $db->selectrow_array('select created_us from fpm.admit_ready(array[row(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, fpm.cache_key(?, null, ?), ?, null, ?, ?, ?, ?, 1)::fpm.ready_call])',
+		undef, $new, $lock, $key, 'r', 'email_template', '/e', 'openai', 'gpt-4o-mini', 1000, 250, 1000, 'shared', $with{content}, $with{content} && 'shared', 3600, 60000, "w$$", 0);
+	return $created && "$new.$created.$lock";
+}
+
 sub settle {
 	my ($db, $ticket, $state, $prompt, $completion, $content) = @_;
 	return $db->selectrow_array($settle_sql, undef, $ticket, $state // 'settled', $prompt // 100, 0, $completion // 50, 0, 1, undef, $content);
@@ -105,7 +115,23 @@ sub last_places {
 	}
 }
 
+# Half of the calls go the one way, half the other.
+sub last_places_both_ways {
+	my $id = supplier('last50');
+	admit($dbh, $id) for 1 .. 3;
+	my @verdicts = at_once($workers, sub {
+		my ($db, $n) = @_;
+		return map { ($_ + $n) % 2 ? (admit($db, $id))[0] eq 'admitted' ? 'decided' : 'refused' : admit_ready($db, $id) ? 'ready' : 'not ready' } 1 .. 1000 / $workers + 1;
+	});
+	my ($decided, $ready) = map { count_of($_, @verdicts) } qw(decided ready);
+	is($decided + $ready, 50, 'exactly fifty get through, decided and ready ones together');
+	cmp_ok($ready, '>', 0, 'some of them ready');
+	my ($month) = $dbh->selectrow_array('select month_count from fpm.counters where supplier_id = ?', undef, $id);
+	is($month, 53, 'as the counter has it');
+}
+
 last_places('directly', undef, $_) for 1 .. 3;
+last_places_both_ways();
 audit_is_clean('all is equal');
 
 SKIP: {
@@ -245,8 +271,22 @@ subtest 'no call waits for a cache entry' => sub {
 	$one->begin_work;
 	$one->do('delete from public.user_profiles where id = ?', undef, $ids[3]);
 	is((admit($two, $ids[3]))[0], 'unauthenticated', 'nor who calls while its supplier is deleted');
+	is(admit_ready($two, $ids[3]), undef, 'nor where it is expected to be ready');
 	$one->rollback;
 	is((admit($two, $ids[3]))[0], 'admitted', 'who then was not');
+	ok(admit_ready($two, $ids[3]), 'and is ready again');
+
+	my $making = sha256_hex('being made');
+	$one->begin_work;
+	ok(admit_ready($one, $ids[2], content => $making), 'an answer that is begun, and not committed');
+	is(admit_ready($two, $ids[3], content => $making), undef, 'nobody waits to hear of it');
+	is((admit($two, $ids[3], content => $making))[0], 'in_flight', 'but is told of it');
+	$one->commit;
+	is(admit_ready($two, $ids[3], content => $making), undef, 'nor goes ahead when it is committed');
+	$one->begin_work;
+	is((admit($one, $ids[2], content => sha256_hex('another')))[0], 'admitted', 'another that is begun');
+	is(admit_ready($two, $ids[3], content => sha256_hex('another')), undef, 'whichever way it was admitted');
+	$one->commit;
 	$_->disconnect for $one, $two;
 };
 

@@ -4,6 +4,7 @@ test_tools += t/e2e/db_live
 t_e2e_db_live_SOURCES = t/e2e/db_live.c
 e2e_tests += t/e2e/db.t
 e2e_tests += t/e2e/answers.t t/e2e/input.t t/e2e/upstream.t t/e2e/leave.t t/e2e/database.t t/e2e/limits.t t/e2e/kill.t t/e2e/providers.t
+e2e_tests += t/e2e/ready.t
 e2e_tests += t/e2e/standin.t
 e2e_tests += t/e2e/smoke.t
 e2e_tests += t/e2e/handlebars.t

@@ -36,6 +36,10 @@ insert into stated_function values
 	('admit_calls', 'worker', 'select string_agg(r::text, '' '') from unnest(array[''supplier'', ''organization'', ''off'']) scope, fpm.admit_calls(array[row(pg_temp.key(''zoe''),
 		''req_of_zoe'', ''email_template'', ''/e'', ''openai'', ''gpt-4o-mini'', 0, 0, 0, 1, 1, 1, encode(sha256(''what ann asked''), ''hex''), scope, 60, 1000, 0, ''w'', false, null,
 		1)::fpm.admit_call]) r'),
+	('admit_ready', 'worker', 'select string_agg(r::text, '' '') from unnest(array[''supplier'', ''organization'', ''shared'']) scope, unnest(array[pg_temp.id(''ann''), pg_temp.id(''org''),
+		pg_temp.id(''zoe'')]) owner, fpm.admit_ready(array[row(gen_random_uuid(), fpm.lock_key(pg_temp.id(''zoe''), ''email_template''), (select k.id from fpm.api_keys k
+		where k.key_hash = pg_temp.key(''zoe'')), ''req_of_zoe'', ''email_template'', ''/e'', ''openai'', ''gpt-4o-mini'', 1, 1, 1, fpm.cache_key(scope, owner,
+		encode(sha256(''what ann asked''), ''hex'')), scope, owner, 60, 1000, ''w'', false, 1)::fpm.ready_call]) r'),
 	('settle_calls', 'worker', 'select string_agg(s::text, '' '') from pg_temp.admit(''zoe'', p_content => ''what zoe asked'', p_scope => ''supplier'') a,
 		fpm.settle_calls(array[row(left(a.ticket, 36), split_part(a.ticket, ''.'', 2), split_part(a.ticket, ''.'', 3), ''settled'', 1, 0, 1, false, 1, null, null,
 		1)::fpm.settle_call]) s'),

@@ -9,6 +9,7 @@
 #include "request/caller.h"
 #include "request/cost.h"
 #include "request/problem.h"
+#include "request/ready.h"
 #include "request/refusal.h"
 #include "request/settlement.h"
 #include "request/ticket.h"
@@ -119,6 +120,37 @@ START_TEST(lock_keys_tell_suppliers_and_features_apart)
 }
 END_TEST
 
+START_TEST(what_is_ready_is_remembered)
+{
+	static const char a[] = "00112233445566778899aabbccddeeff", b[] = "00112233445566788899aabbccddeeff";
+	struct ready *ready;
+	int64_t lock_key;
+
+	ck_assert_int_eq(ready_new(&ready), RC_OK);
+	ck_assert(!ready_lock_key(ready, 5, &lock_key));
+	ready_remember(ready, 5, -7);
+	ck_assert(ready_lock_key(ready, 5, &lock_key));
+	ck_assert_int_eq(lock_key, -7);
+	ready_forget(ready, 6);
+	ck_assert(ready_lock_key(ready, 5, &lock_key));
+	ready_forget(ready, 5);
+	ck_assert(!ready_lock_key(ready, 5, &lock_key));
+	/* Two that want the same place: the newer has it. */
+	ready_remember(ready, 5, -7);
+	ready_remember(ready, 5 + (INT64_C(1) << 40), 9);
+	ck_assert(!ready_lock_key(ready, 5, &lock_key));
+	ready_forget(ready, 5);
+	ck_assert(ready_lock_key(ready, 5 + (INT64_C(1) << 40), &lock_key));
+	ck_assert_int_eq(lock_key, 9);
+	ck_assert(ready_is_new(ready, a));
+	ck_assert(ready_is_new(ready, b));
+	ck_assert(!ready_is_new(ready, a));
+	ck_assert(!ready_is_new(ready, b));
+	ready_free(ready);
+	ready_free(NULL);
+}
+END_TEST
+
 /* No server listens there: what is to be written stays. */
 static struct db *unreachable(void)
 {
@@ -170,6 +202,7 @@ int main(void)
 	tcase_add_test(tc, costs_that_cannot_be_are_refused);
 	tcase_add_test(tc, every_problem_has_a_row);
 	tcase_add_test(tc, callers_are_remembered_for_a_while);
+	tcase_add_test(tc, what_is_ready_is_remembered);
 	tcase_add_test(tc, lock_keys_tell_suppliers_and_features_apart);
 	tcase_add_test(tc, what_the_database_cannot_take_waits);
 	suite_add_tcase(suite, tc);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 START_TEST(digests_match_the_published_vectors)
@@ -76,7 +77,7 @@ END_TEST
 
 START_TEST(ids_have_their_form)
 {
-	char id[TOKEN_REQUEST_SIZE], uuid[TOKEN_UUID_SIZE];
+	char id[TOKEN_REQUEST_SIZE], uuid[TOKEN_UUID_SIZE], earlier[TOKEN_UUID_SIZE] = "";
 
 	ck_assert_int_eq(token_request_id(id), RC_OK);
 	ck_assert_uint_eq(strlen(id), 26);
@@ -89,6 +90,19 @@ START_TEST(ids_have_their_form)
 		ck_assert_ptr_nonnull(strchr("89ab", uuid[19]));
 		ck_assert_uint_eq(strspn(uuid, "0123456789abcdef-"), 36);
 	}
+	for (int i = 0; i < 50; i++) {
+		ck_assert_int_eq(token_uuid_rising(uuid), RC_OK);
+		ck_assert_uint_eq(strspn(uuid, "0123456789abcdef-"), 36);
+		ck_assert_int_eq(uuid[14], '7');
+		ck_assert_ptr_nonnull(strchr("89ab", uuid[19]));
+		ck_assert_int_le(strncmp(earlier, uuid, 13), 0);
+		ck_assert_str_ne(earlier, uuid);
+		memcpy(earlier, uuid, sizeof earlier);
+	}
+	/* Milliseconds since 1970, in front. */
+	memmove(earlier + 8, earlier + 9, 4);
+	earlier[12] = '\0';
+	ck_assert_int_lt(llabs(strtoll(earlier, NULL, 16) / 1000 - (long long)time(NULL)), 60);
 }
 END_TEST
 
