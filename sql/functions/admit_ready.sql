@@ -6,7 +6,7 @@
 --
 -- Every look-up stands in a sub-select of its own (`offset 0` keeps it one), so that it goes by the index whatever the planner believes of the table's size.
 --
--- Parameters: p_calls   fpm.admit tells what each figure means
+-- Parameters: p_calls  fpm.admit tells what each figure means; in the order of their lock keys, so that two such transactions never wait for each other in a circle
 -- Returns:    a row for each call that is admitted, with its number in the array (from 1) as n
 -- Calls:      fpm.lock_key, fpm.maker_key, fpm.first_limit
 -- Tables:     reads fpm.api_keys, public.user_profiles, public.ai_usage_limits, public.ai_models, public.ai_response_cache; writes fpm.ai_usage_open, fpm.counters
@@ -17,7 +17,6 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
 	v_call fpm.ready_call;
-	v_last bigint := -9223372036854775808;
 	v_held boolean;
 	v_begun text[] := '{}'; -- somebody is just beginning to make these answers
 	v_now timestamptz;
@@ -25,10 +24,7 @@ declare
 	v_month date;
 begin
 	foreach v_call in array p_calls loop
-		if v_call.lock_key >= v_last then
-			v_held := pg_advisory_xact_lock(v_call.lock_key) is null;
-			v_last := v_call.lock_key;
-		end if;
+		v_held := pg_advisory_xact_lock(v_call.lock_key) is null;
 	end loop;
 	foreach v_call in array p_calls loop
 		if v_call.cache_hash is not null and not pg_try_advisory_xact_lock(fpm.maker_key(v_call.cache_hash)) then
