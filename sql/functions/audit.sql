@@ -4,7 +4,7 @@
 -- Returns:    rows: what was checked, of what, what it should be by the ledger, what was found
 -- Calls:      nothing
 -- Tables:     reads public.ai_usage_tracking, fpm.counters, fpm.usage_daily, fpm.model_prices, fpm.archived_months,
---             fpm.idempotency_keys, public.user_profiles
+--             fpm.idempotency_keys, public.user_profiles, public.ai_response_cache
 --
 -- One statement, so one snapshot: it holds on a system in full work, because every transaction leaves all of these equal.
 create or replace function fpm.audit(p_from date default null, p_to date default null)
@@ -112,6 +112,17 @@ as $$
 	select 'idempotency key: past its time', concat_ws(' ', k.supplier_id, k.request_id), 'gone by ' || k.expires_at, 'kept'
 	from fpm.idempotency_keys k, bounds b
 	where k.expires_at < clock_timestamp() - interval '1 hour' and k.claimed_at >= b.since and k.claimed_at < b.until
+
+	-- The owner is in the column of its scope, and the size is the answer's.
+	union all
+	select 'cache entry: ' || v.what, a.id::text, v.expected, v.found
+	from public.ai_response_cache a
+	join bounds b on a.created_at >= b.since and a.created_at < b.until
+	cross join lateral (values
+		('owner of another scope', a.scope,
+			coalesce(concat_ws(' and ', case when a.organization_id is not null then 'organization' end, case when a.supplier_id is not null then 'supplier' end), '')),
+		('bytes', octet_length(a.response_content)::text, a.content_bytes::text)) v (what, expected, found)
+	where v.found <> case when v.expected = 'shared' then '' else v.expected end
 
 	union all
 	select 'row: price of another model', l.id::text, l.provider || '/' || l.model_used, coalesce(p.provider || '/' || p.model_name, 'none')

@@ -60,8 +60,8 @@ subtest 'one machine at a time' => sub {
 subtest 'the cache keeps to its size' => sub {
 	my $h = Harness->new(start => 0, web => 'lighttpd', settings => {cache_max => 4000, 'janitor.interval' => '50ms'});
 	$h->start_database;
-	$h->dbh->do("insert into ai_response_cache (prompt_hash, feature_type, model_used, response_content, expires_at)
-		select encode(sha256(i::text::bytea), 'hex'), 'f', 'm', repeat('x', 1000), now() + interval '1 hour' from generate_series(1, 1700) i");
+	$h->dbh->do("insert into ai_response_cache (prompt_hash, feature_type, model_used, response_content, content_bytes, expires_at)
+		select encode(sha256(i::text::bytea), 'hex'), 'f', 'm', repeat('x', 1000), 1000, now() + interval '1 hour' from generate_series(1, 1700) i");
 	my $size = sub { return $h->value('select coalesce(sum(octet_length(response_content)), 0) from ai_response_cache') };
 	$h->{settings}{'janitor.interval'} = '1h';
 	$h->start_standin;

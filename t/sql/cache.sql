@@ -1,6 +1,6 @@
 begin;
 \ir lib/fixture.sql
-select plan(45);
+select plan(48);
 
 select pg_temp.supplier('ann', 'starter', 'org');
 select pg_temp.supplier('ben', 'starter', 'org');
@@ -83,10 +83,19 @@ select is((select string_agg(response_content, ',') from public.ai_response_cach
 select is((select (cache_hits, tokens_saved)::text from public.ai_response_cache), '(2,300)', 'and adds the hits that were noted aside');
 select is((select count(*) from fpm.cache_hits_pending), 0::bigint, 'which are noted no more');
 
+-- What the audit says of entries that nothing else checks.
+select is_empty('select * from fpm.audit() where check_name like ''cache entry%''', 'each has its owner and its size');
+update public.ai_response_cache set scope = 'organization' where response_content = 'x';
+select results_eq('select check_name, expected, found from fpm.audit() where check_name like ''cache entry%''',
+	$$values ('cache entry: owner of another scope', 'organization', '')$$, 'one without its owner is found');
+update public.ai_response_cache set scope = 'shared', content_bytes = 2 where response_content = 'x';
+select results_eq('select check_name, expected, found from fpm.audit() where check_name like ''cache entry%''',
+	$$values ('cache entry: bytes', '1', '2')$$, 'and one of another size');
+
 -- A size that it is held to.
 delete from public.ai_response_cache;
-insert into public.ai_response_cache (prompt_hash, feature_type, model_used, response_content, expires_at)
-select encode(sha256(convert_to('of ' || i, 'UTF8')), 'hex'), 'f', 'm', repeat(case when i = 1 then 'é' else 'x' end, case when i = 1 then 50 else 100 end),
+insert into public.ai_response_cache (prompt_hash, feature_type, model_used, response_content, content_bytes, expires_at)
+select encode(sha256(convert_to('of ' || i, 'UTF8')), 'hex'), 'f', 'm', repeat(case when i = 1 then 'é' else 'x' end, case when i = 1 then 50 else 100 end), 100,
 	now() + interval '1 hour' + i * interval '1 second'
 from generate_series(1, 1200) i;
 select is((select cache from fpm.sweep(null)), 0::bigint, 'no bound, nothing goes');

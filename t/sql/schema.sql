@@ -18,7 +18,7 @@ select col_is_unique('public', 'ai_models', 'model_name', 'a model once');
 select fk_ok('public', 'ai_usage_tracking', 'supplier_id', 'public', 'user_profiles', 'id');
 select has_index('public', 'ai_usage_tracking', 'ai_usage_tracking_supplier', array['supplier_id', 'created_at'], 'by supplier and time');
 select has_index('public', 'ai_usage_tracking', 'ai_usage_tracking_feature', array['feature_type', 'created_at'], 'by feature and time');
-select has_index('public', 'ai_response_cache', 'ai_response_cache_expires', array['expires_at'], 'by expiry');
+select has_index('public', 'ai_response_cache', 'ai_response_cache_expires', array['expires_at', 'content_bytes'], 'by expiry, and the sizes without reading one');
 select is((select relkind from pg_class where oid = 'public.ai_usage_tracking'::regclass), 'p'::"char", 'the ledger is partitioned');
 select is((select count(*) from fpm.migrations), (select max(number)::bigint from fpm.migrations), 'every migration is recorded');
 
