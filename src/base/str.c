@@ -3,6 +3,7 @@
  */
 #include "base/str.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,41 +40,60 @@ static size_t sequence(const unsigned char *s, size_t n)
 
 #define EACH(byte) (UINT64_C(0x0101010101010101) * (byte)) /* eight times the same byte */
 
+/* The first in the lowest byte. */
 static uint64_t read_eight(const char *s)
 {
 	uint64_t eight;
 
 	memcpy(&eight, s, sizeof eight);
-	return eight;
+	return le64toh(eight);
+}
+
+/* How many of the eight come before the first whose top bit is set in `marks`; 8 where none is. */
+static size_t before_mark(uint64_t marks)
+{
+	return marks == 0 ? 8 : (size_t)__builtin_ctzll(marks) / 8;
+}
+
+static size_t ascii_prefix(const char *s, size_t n)
+{
+	size_t i = 0, plain = 8;
+
+	while (plain == 8 && n - i >= 8)
+		i += plain = before_mark(read_eight(s + i) & EACH(0x80));
+	while (plain == 8 && i < n && (unsigned char)s[i] < 0x80)
+		i++;
+	return i;
 }
 
 bool str_utf8_valid(const char *s, size_t n)
 {
-	for (size_t i = 0, len; i < n; i += len) {
-		len = n - i >= 8 && (read_eight(s + i) & EACH(0x80)) == 0 ? 8 : sequence((const unsigned char *)s + i, n - i);
+	for (size_t i = ascii_prefix(s, n), len; i < n; i += ascii_prefix(s + i, n - i)) {
+		len = sequence((const unsigned char *)s + i, n - i);
 		if (len == 0)
 			return false;
+		i += len;
 	}
 	return true;
 }
 
-/* Whether one of the eight ends a plain stretch. x - n borrows into the top bit of a byte below n that had none itself; a borrow that crosses to the next
- * byte comes from a byte that ends it anyway. */
-static bool has_special(uint64_t eight)
+/* Marks the bytes that end a plain stretch, and perhaps some behind the first of them: x - n borrows into the top bit of a byte below n that had none itself, and a
+ * borrow that crosses to the next byte comes from a byte that is marked. */
+static uint64_t mark_special(uint64_t eight)
 {
 	uint64_t quote = eight ^ EACH('"'), slash = eight ^ EACH('\\'), lead = eight ^ EACH(0xED);
 	uint64_t below = (eight - EACH(0x20)) | (quote - EACH(1)) | (slash - EACH(1));
 
-	return (((below & ~eight) | ((lead - EACH(1)) & ~lead)) & EACH(0x80)) != 0;
+	return ((below & ~eight) | ((lead - EACH(1)) & ~lead)) & EACH(0x80);
 }
 
 size_t str_json_plain(const char *s, size_t n)
 {
-	size_t i = 0;
+	size_t i = 0, plain = 8;
 
-	while (n - i >= 8 && !has_special(read_eight(s + i)))
-		i += 8;
-	while (i < n && (unsigned char)s[i] >= 0x20 && s[i] != '"' && s[i] != '\\' && (unsigned char)s[i] != 0xED)
+	while (plain == 8 && n - i >= 8)
+		i += plain = before_mark(mark_special(read_eight(s + i)));
+	while (plain == 8 && i < n && (unsigned char)s[i] >= 0x20 && s[i] != '"' && s[i] != '\\' && (unsigned char)s[i] != 0xED)
 		i++;
 	return i;
 }
