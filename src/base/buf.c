@@ -71,6 +71,17 @@ enum rc buf_putc(struct buf *buf, char c)
 	return buf_add(buf, &c, 1);
 }
 
+enum rc buf_strings(struct buf *buf, ...)
+{
+	va_list ap;
+
+	va_start(ap, buf);
+	for (const char *s; (s = va_arg(ap, const char *)) != NULL;)
+		buf_puts(buf, s);
+	va_end(ap);
+	return buf->rc;
+}
+
 enum rc buf_int(struct buf *buf, int64_t number)
 {
 	char text[STR_INT_SIZE];

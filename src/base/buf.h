@@ -30,6 +30,7 @@ void buf_clear(struct buf *buf);
 enum rc buf_add(struct buf *buf, const void *bytes, size_t n);
 enum rc buf_puts(struct buf *buf, const char *s);
 enum rc buf_putc(struct buf *buf, char c);
+enum rc buf_strings(struct buf *buf, ...) __attribute__((sentinel)); /* each a string, the last NULL: far cheaper than buf_printf */
 enum rc buf_int(struct buf *buf, int64_t number);
 enum rc buf_printf(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3);
 

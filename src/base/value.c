@@ -321,6 +321,26 @@ static void write_zeros(struct buf *buf, int count)
 		buf_putc(buf, '0');
 }
 
+/* Whole thousandths, as most numbers are, without printf. No two decimals of up to 15 digits are one double: what reads back as the number is its shortest form. */
+static bool write_thousandths(struct buf *buf, double number)
+{
+	double thousandths = rint(number * 1000);
+	char fraction[] = ".000";
+	int64_t whole;
+	size_t len = 4;
+
+	if (thousandths >= 1e12 || thousandths / 1000 != number)
+		return false;
+	whole = (int64_t)thousandths;
+	for (size_t i = 3; i > 0; i--, whole /= 10)
+		fraction[i] = (char)('0' + whole % 10);
+	while (fraction[len - 1] == '0')
+		len--;
+	buf_int(buf, whole);
+	buf_add(buf, fraction, len == 1 ? 0 : len);
+	return true;
+}
+
 enum rc value_write_number(struct buf *buf, double number)
 {
 	char digits[DIGITS_MAX + 1];
@@ -334,6 +354,8 @@ enum rc value_write_number(struct buf *buf, double number)
 		return buf_puts(buf, "Infinity");
 	if (number == 0)
 		return buf_putc(buf, '0');
+	if (write_thousandths(buf, fabs(number)))
+		return buf->rc;
 	n = shortest(fabs(number), digits, &k);
 	if (n > 21 || n <= -6) {
 		buf_printf(buf, k == 1 ? "%.1s%s" : "%.1s.%s", digits, digits + 1);

@@ -14,7 +14,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -39,9 +38,16 @@ struct catalog {
 
 static char *join(const char *directory, const char *name, size_t n, const char *suffix)
 {
-	char *path = NULL;
+	size_t before = strlen(directory);
+	char *path = malloc(before + n + strlen(suffix) + 2), *end = path;
 
-	return asprintf(&path, "%s/%.*s%s", directory, (int)n, name, suffix) < 0 ? NULL : path;
+	if (path == NULL)
+		return NULL;
+	end = mempcpy(end, directory, before);
+	*end++ = '/';
+	end = mempcpy(end, name, n);
+	strcpy(end, suffix);
+	return path;
 }
 
 /* "chat" of "chat.prompt": the length of the endpoint's name, 0 where the file is none. */

@@ -91,7 +91,8 @@ static void write_dialogue(struct buf *body, struct buf *system, struct messages
 
 static void write_sampling(struct buf *body, const struct provider_request *request, bool takes)
 {
-	buf_printf(body, ",\"max_tokens\":%d", request->max_tokens);
+	buf_puts(body, ",\"max_tokens\":");
+	buf_int(body, request->max_tokens);
 	if (takes && request->temperature >= 0) {
 		buf_puts(body, ",\"temperature\":");
 		value_write_number(body, request->temperature > 1 ? 1 : request->temperature);

@@ -10,6 +10,7 @@
 #include "port/json.h"
 
 #define EVENT_MAX (256u * 1024u) /* bytes of one line, and of one event, of a stream */
+#define URL_MAX (64u * 1024u)
 
 void call_begin(struct call *call, const struct provider_access *access, struct arena *arena, const struct provider_request *request,
                 struct provider_result *result)
@@ -150,15 +151,17 @@ enum rc call_post(struct call *call, const char *path, const struct http_header 
 		.on_tick = tick,
 		.user = call,
 	};
+	struct buf url;
 	enum rc rc;
 
 	if (body->rc != RC_OK)
 		return call_fail(call, FAULT_OURS, body->rc, "request cannot be written");
 	if (call->access->base_url == NULL)
 		return call_fail(call, FAULT_UNREACHABLE, RC_UNAVAILABLE, "no base URL");
-	exchange.url = arena_printf(call->arena, "%s%s", call->access->base_url, path);
-	if (exchange.url == NULL)
-		return call_fail(call, FAULT_OURS, RC_NOMEM, "out of memory");
+	buf_init(&url, call->arena, URL_MAX);
+	if (buf_strings(&url, call->access->base_url, path, NULL) != RC_OK)
+		return call_fail(call, FAULT_OURS, url.rc, "URL cannot be written");
+	exchange.url = url.data;
 	sse_init(&call->sse, call->arena, EVENT_MAX, call->on_event, call);
 	rc = http_exchange(call->access->http, call->arena, &exchange, &outcome);
 	call->result->status = outcome.status;

@@ -9,6 +9,7 @@
 #include "provider/call.h"
 #include "provider/usage.h"
 
+#define BEARER_MAX (64u * 1024u)
 #define SCRATCH_MAX (PROVIDER_ANSWER_MAX * 8u) /* a tree is larger than its text */
 
 /* How a family is told that JSON is wanted: by a schema, by a mode, by words alone. */
@@ -76,7 +77,8 @@ static enum rc write_messages(struct buf *body, const struct call *call, bool in
 
 static void write_sampling(struct buf *body, const struct provider_request *request, const struct family *family)
 {
-	buf_printf(body, ",\"%s\":%d", family->reasons ? "max_completion_tokens" : "max_tokens", request->max_tokens);
+	buf_puts(body, family->reasons ? ",\"max_completion_tokens\":" : ",\"max_tokens\":");
+	buf_int(body, request->max_tokens);
 	if (family->reasons)
 		return;
 	if (request->temperature >= 0) {
@@ -206,16 +208,16 @@ static enum rc generate(struct call *call)
 	const struct provider_access *access = call->access;
 	struct http_header headers[3] = {{"Content-Type", "application/json"}};
 	size_t count = 1;
-	struct buf body;
+	struct buf body, bearer;
 	enum rc rc;
 
 	if (call->request->request_id != NULL)
 		headers[count++] = (struct http_header){"X-Client-Request-Id", call->request->request_id};
 	if (access->api_key != NULL) {
-		headers[count].name = "Authorization";
-		headers[count].value = arena_printf(call->arena, "Bearer %s", access->api_key);
-		if (headers[count++].value == NULL)
-			return call_fail(call, FAULT_OURS, RC_NOMEM, "out of memory");
+		buf_init(&bearer, call->arena, BEARER_MAX);
+		if (buf_strings(&bearer, "Bearer ", access->api_key, NULL) != RC_OK)
+			return call_fail(call, FAULT_OURS, bearer.rc, "key cannot be written");
+		headers[count++] = (struct http_header){"Authorization", bearer.data};
 	}
 	buf_init(&body, call->arena, CALL_BODY_MAX);
 	write_body(&body, call);

@@ -3,10 +3,10 @@
  */
 #include "request/cost.h"
 
-#include <stdio.h>
-#include <string.h>
+#include "base/str.h"
 
 #define PLACES 12                        /* decimals of a price in USD */
+#define CENT_PLACES 10
 #define CENT ((__int128)10000000000)     /* trillionths of a dollar in a cent */
 #define TOKENS_MOST ((int64_t)1 << 40)
 #define PRICE_MOST ((int64_t)1000000000000) /* a dollar a token */
@@ -46,9 +46,13 @@ static enum rc read_price(const char *text, int64_t *out)
 
 static void print_cents(__int128 total, char cents[COST_TEXT_SIZE])
 {
-	long long whole = (long long)(total / CENT), part = (long long)(total % CENT);
-	size_t n = (size_t)snprintf(cents, COST_TEXT_SIZE, "%lld.%010lld", whole, part);
+	int64_t part = (int64_t)(total % CENT);
+	size_t n = str_write_int(cents, (int64_t)(total / CENT)) + 1 + CENT_PLACES;
 
+	cents[n - 1 - CENT_PLACES] = '.';
+	cents[n] = '\0';
+	for (size_t i = 1; i <= CENT_PLACES; i++, part /= 10)
+		cents[n - i] = (char)('0' + part % 10);
 	while (cents[n - 1] == '0')
 		cents[--n] = '\0';
 	if (cents[n - 1] == '.')

@@ -4,7 +4,6 @@
  * Bytes of a stream are flushed as they come. The last bytes of an answer stay in the buffer until the request is finished, which is after its settlement: who has
  * read an answer to its end can read its row.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -60,14 +59,23 @@ static void add_head(struct request *rq, struct buf *head, int status, const cha
 	for (size_t i = 0; i < COUNT_OF(reasons); i++)
 		if (reasons[i].status == status)
 			reason = reasons[i].reason;
-	buf_printf(head, "Status: %d %s\r\nContent-Type: %s\r\nX-Request-Id: %s\r\n", status, reason, type, rq->id);
+	buf_puts(head, "Status: ");
+	buf_int(head, status);
+	buf_strings(head, " ", reason, "\r\nContent-Type: ", type, "\r\nX-Request-Id: ", rq->id, "\r\n", NULL);
 	buf_puts(head, "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n");
 	if (rq->endpoint != NULL)
 		add_rate(rq, head);
 	if (rq->admission.model != NULL)
-		buf_printf(head, "X-Model: %s\r\n", rq->admission.model);
+		buf_strings(head, "X-Model: ", rq->admission.model, "\r\n", NULL);
 	if (rq->replayed)
 		buf_puts(head, "Idempotency-Replayed: true\r\n");
+}
+
+static void add_length(struct buf *head, size_t n)
+{
+	buf_puts(head, "Content-Length: ");
+	buf_int(head, (int64_t)n);
+	buf_puts(head, "\r\n\r\n");
 }
 
 /* The head of a stream goes out with its first bytes. X-Accel-Buffering keeps nginx from collecting them. */
@@ -122,14 +130,18 @@ const char *respond_usage(struct request *rq)
 {
 	const struct usage *usage = &rq->used;
 	char cents[COST_TEXT_SIZE] = "0";
+	struct buf text;
 
 	if (rq->usage != NULL)
 		return rq->usage;
 	if (!rq->admission.cached &&
 	    cost_cents(usage, rq->admission.price_input, rq->admission.price_cached, rq->admission.price_output, cents) != RC_OK)
 		log_msg(LOG_ERROR_, "cost", "no exact cost for request %s", rq->id);
-	rq->usage = arena_printf(rq->arena, "\"usage\":{\"tokensUsed\":%lld,\"costCents\":%s,\"fromCache\":%s}",
-				 rq->admission.cached ? 0LL : (long long)(usage->prompt + usage->completion), cents, rq->admission.cached ? "true" : "false");
+	buf_init(&text, rq->arena, HEAD_MAX);
+	buf_puts(&text, "\"usage\":{\"tokensUsed\":");
+	buf_int(&text, rq->admission.cached ? 0 : usage->prompt + usage->completion);
+	if (buf_strings(&text, ",\"costCents\":", cents, ",\"fromCache\":", rq->admission.cached ? "true}" : "false}", NULL) == RC_OK)
+		rq->usage = text.data;
 	return rq->usage;
 }
 
@@ -164,7 +176,7 @@ enum rc respond_body(struct request *rq, const char *json, size_t n)
 	rq->body_sent = json;
 	buf_init(&out, rq->arena, n + HEAD_MAX);
 	add_head(rq, &out, 200, "application/json; charset=utf-8");
-	buf_printf(&out, "Content-Length: %zu\r\n\r\n", n);
+	add_length(&out, n);
 	buf_add(&out, json, n);
 	rq->head_sent = true;
 	return write_out(rq, &out, false);
@@ -269,7 +281,7 @@ static void answer_problem(struct request *rq, struct buf *out)
 		buf_puts(out, "WWW-Authenticate: Bearer\r\n");
 	if (rq->allow != NULL)
 		buf_printf(out, "Allow: %s\r\n", rq->allow);
-	buf_printf(out, "Content-Length: %zu\r\n\r\n", body.len);
+	add_length(out, body.len);
 	buf_add(out, buf_text(&body), body.len);
 }
 
