@@ -5,18 +5,18 @@
 -- All in one statement, since what a set costs is mostly what its statements cost to begin. Calls of one supplier and feature have to be added up before they are
 -- written to the same rows; a set that has such, and an answer whose place in the cache is taken, are seen to by statements of their own.
 --
--- Each look-up gets its values from outside (a sub-select of its own, or the whole set's ids), and each table that is joined to it is found by its row's address: then
--- the planner has nothing to choose, whatever it was told of the sizes of tables when it planned.
+-- A look-up is a sub-select of its own, or `= any (array[…])` on its index's first column, which no join can be made by but one that looks up each row by it. `=` would
+-- leave the planner a choice: where it had last seen an empty table it would read all of the index for each call.
 --
 -- Parameters: p_calls  state: settled, failed, aborted, void, expired; another ends nothing
---             p_ids    their ids
 --             p_apart  no two of them have the same supplier and feature
 -- Returns:    what has ended, with its number in p_calls. Not among them: a call that is not open; one whose supplier is being deleted, or locked otherwise, at this
 --             moment: it stays open
 -- Calls:      fpm.add_usage, fpm.keep_answers
 -- Tables:     reads public.user_profiles, fpm.model_prices; writes fpm.ai_usage_open, fpm.ai_usage_ended, fpm.counters, fpm.usage_daily, public.ai_response_cache
-create or replace function fpm.end_calls(p_calls fpm.settle_call[], p_ids uuid[], p_apart boolean) returns fpm.settlement[]
-language plpgsql volatile
+create or replace function fpm.end_calls(p_calls fpm.settle_call[], p_apart boolean) returns fpm.settlement[]
+language plpgsql volatile set plan_cache_mode = force_generic_plan
+	set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off set enable_bitmapscan = off set enable_material = off set enable_memoize = off set jit = off
 as $$
 declare
 	v_most constant bigint := 1000000000000000; -- no sum of three overflows
@@ -29,13 +29,13 @@ begin
 		delete from fpm.ai_usage_open o
 		using (
 			select q.n, q.id, case q.state when 'void' then 'failed' else q.state end as state,
-				least(greatest(q.prompt_tokens, 0), m.most) as prompt, greatest(q.cached_tokens, 0) as cached, least(greatest(q.completion_tokens, 0), m.most) as completion,
+				least(greatest(q.prompt_tokens, 0), case q.state when 'void' then 0 else v_most end) as prompt, greatest(q.cached_tokens, 0) as cached,
+				least(greatest(q.completion_tokens, 0), case q.state when 'void' then 0 else v_most end) as completion,
 				q.estimated, q.duration_ms, case q.state when 'void' then coalesce(q.error, 'not_sent') else q.error end as error, q.answer
 			from unnest(p_calls) with ordinality as q (id, created_us, lock_key, state, prompt_tokens, cached_tokens, completion_tokens, estimated, duration_ms, error, answer, rank, n)
-			cross join lateral (select case q.state when 'void' then 0 else v_most end as most offset 0) m
 			where q.state in ('settled', 'failed', 'aborted', 'void', 'expired')
 			offset 0) e
-		where o.id = e.id and o.id = any (p_ids)
+		where o.id = any (array[e.id])
 			and (select u.id from public.user_profiles u where u.id = o.supplier_id for key share skip locked) is not null
 		returning e.n, e.state, coalesce((
 				select trim_scale(100 * (p.price_input * (e.prompt - least(e.cached, e.prompt)) + p.price_cached * least(e.cached, e.prompt) + p.price_output * e.completion))
@@ -45,7 +45,7 @@ begin
 			o.id, case when e.state = 'settled' and o.cache_ttl_s > 0 and o.cache_hash is not null then e.answer end as answer, (
 				select a.id from public.ai_response_cache a where a.prompt_hash = o.cache_hash) as entry,
 			o.cache_hash, o.cache_scope, o.cache_owner, o.cache_ttl_s,
-			o.created_at, o.key_id, o.endpoint, o.provider, o.request_id, o.worker, o.stream, o.price_id, left(e.error, 200) as error
+			o.created_at, o.key_id, o.endpoint, o.provider, o.request_id, o.worker, o.stream, o.price_id, left(e.error, 200) as error, p_apart as apart
 	), written as (
 		insert into fpm.ai_usage_ended (id, created_at, supplier_id, organization_id, key_id, feature_type, endpoint, provider, model_used, request_id, worker,
 			stream, state, success, error_message, prompt_tokens, cached_tokens, completion_tokens, tokens_used, cost_cents, estimated, overrun,
@@ -60,15 +60,14 @@ begin
 		set month_count = s.month_count - (c.state = 'failed')::int, day_count = s.day_count - (c.state = 'failed' and c.day = s.day)::int,
 			month_cost = s.month_cost + c.cost, reserved = s.reserved - c.reserved_cents
 		from opened c
-		cross join lateral (select f.ctid as place from fpm.counters f where f.supplier_id = c.supplier_id and f.feature_type = c.feature_type offset 0) f
-		where p_apart and s.ctid = f.place and s.month = date_trunc('month', c.day::timestamp)::date
+		where c.apart and s.supplier_id = any (array[c.supplier_id]) and s.feature_type = c.feature_type and s.month = date_trunc('month', c.day::timestamp)::date
 	), summed as (
 		insert into fpm.usage_daily as u (supplier_id, organization_id, day, feature_type, model_used, requests, failed, aborted, expired, estimated, overruns,
 			prompt_tokens, cached_tokens, completion_tokens, tokens, cost_cents, duration_ms)
 		select c.supplier_id, c.organization_id, c.day, c.feature_type, c.model_used, 1, (c.state = 'failed')::int, (c.state = 'aborted')::int, (c.state = 'expired')::int,
 			c.estimated::int, (c.cost > c.reserved_cents)::int, c.prompt, c.cached, c.completion, c.prompt + c.completion, c.cost, c.took_ms
 		from opened c
-		where p_apart
+		where c.apart
 		on conflict on constraint summed_once do update set requests = u.requests + 1, failed = u.failed + excluded.failed, aborted = u.aborted + excluded.aborted,
 			expired = u.expired + excluded.expired, estimated = u.estimated + excluded.estimated, overruns = u.overruns + excluded.overruns,
 			prompt_tokens = u.prompt_tokens + excluded.prompt_tokens, cached_tokens = u.cached_tokens + excluded.cached_tokens,
@@ -102,8 +101,7 @@ begin
 				sum(e.cost_cents) as cost, sum(e.reserved_cents) as reserved
 			from unnest(v_rest) e
 			group by 1, 2, 3) g
-		cross join lateral (select f.ctid as place from fpm.counters f where f.supplier_id = g.supplier_id and f.feature_type = g.feature_type offset 0) f
-		where s.ctid = f.place and s.month = g.month;
+		where s.supplier_id = any (array[g.supplier_id]) and s.feature_type = g.feature_type and s.month = g.month;
 		perform fpm.add_usage(v_rest);
 	end if;
 	if v_taken then

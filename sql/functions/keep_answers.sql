@@ -15,8 +15,7 @@ begin
 	set model_used = e.model_used, response_content = e.answer, content_bytes = octet_length(e.answer), answer_tokens = e.prompt_tokens + e.completion_tokens,
 		answer_cents = e.cost_cents, created_at = v_now, expires_at = v_now + e.cache_ttl_s * interval '1 second'
 	from unnest(p_ended) e
-	cross join lateral (
-		select f.ctid as place from public.ai_response_cache f where f.prompt_hash = e.cache_hash and f.expires_at <= v_now for no key update skip locked) f
-	where e.answer is not null and pg_try_advisory_xact_lock(hashtextextended('cache:' || e.cache_hash, 0)) and a.ctid = f.place;
+	where e.answer is not null and pg_try_advisory_xact_lock(hashtextextended('cache:' || e.cache_hash, 0)) and a.id = any (array[(
+		select f.id from public.ai_response_cache f where f.prompt_hash = e.cache_hash and f.expires_at <= v_now for no key update skip locked)]);
 end
 $$;

@@ -10,21 +10,19 @@
 -- Tables:     what those read and write
 create or replace function fpm.settle_calls(p_calls fpm.settle_call[]) returns setof fpm.settlement
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
-	set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off set enable_bitmapscan = off set enable_material = off set enable_memoize = off set jit = off
 as $$
 declare
-	v_ids uuid[];
 	v_keys bigint[];
 	v_key bigint;
 	v_ended fpm.settlement[];
 	c record;
 begin
-	select array_agg(q.id), array_agg(distinct q.lock_key order by q.lock_key) filter (where q.lock_key is not null) into v_ids, v_keys from unnest(p_calls) q;
-	if v_keys is not null then
+	v_keys := array(select distinct q.lock_key from unnest(p_calls) q where q.lock_key is not null order by 1);
+	if cardinality(v_keys) > 0 then
 		foreach v_key in array v_keys loop
 			continue when pg_advisory_xact_lock(v_key) is null; -- never: an expression, which asks the executor for nothing
 		end loop;
-		v_ended := fpm.end_calls(p_calls => p_calls, p_ids => v_ids, p_apart => cardinality(v_keys) = cardinality(p_calls));
+		v_ended := fpm.end_calls(p_calls => p_calls, p_apart => cardinality(v_keys) = cardinality(p_calls));
 		return query select * from unnest(v_ended);
 	end if;
 	if cardinality(v_ended) = cardinality(p_calls) then

@@ -19,7 +19,6 @@ declare
 	v_key bigint;
 	v_held bigint[] := '{}';
 	v_ended fpm.settle_call[] := '{}';
-	v_ids uuid[] := '{}';
 	v_seen int := 0;
 	v_refusals bigint;
 begin
@@ -64,9 +63,8 @@ begin
 		-- Whether the provider did the work cannot be known: it is charged the stated estimate, and says so.
 		v_ended := v_ended || row(v_row.id, null, v_key, 'expired', v_row.prompt_estimate, 0, v_row.max_tokens, true,
 			(extract(epoch from clock_timestamp() - v_row.created_at) * 1000)::bigint, 'expired', null, 1)::fpm.settle_call;
-		v_ids := v_ids || v_row.id;
 	end loop;
-	expired := cardinality(fpm.end_calls(p_calls => v_ended, p_ids => v_ids, p_apart => false));
+	expired := cardinality(fpm.end_calls(p_calls => v_ended, p_apart => false));
 	more := v_seen = v_portion and expired > 0;
 
 	if p_worker is null then

@@ -1,6 +1,6 @@
 begin;
 \ir lib/fixture.sql
-select plan(53);
+select plan(66);
 
 select pg_temp.supplier('ann', 'professional');
 create function pg_temp.held() returns text language sql as $$
@@ -110,6 +110,61 @@ update public.ai_models set max_tokens = 1, price_id = 1 where model_name = 'sam
 select is((select m.price_id from public.ai_models m where m.model_name = 'sample'), (select max(id) from fpm.model_prices where model_name = 'sample'), 'a price version is nobody''s to set');
 
 select is_empty('select * from fpm.audit() where check_name not like ''counter%''', 'ledger, sums and reservations are equal');
+
+-- Sets: what is written for calls of several suppliers at once, and what is added up first, because some are of the same, comes to the same.
+delete from fpm.counters;
+delete from public.ai_usage_tracking;
+delete from fpm.usage_daily;
+delete from public.ai_response_cache;
+select pg_temp.supplier(v.name, 'enterprise') from (values ('ann'), ('zoe')) v (name);
+create temp table lot (n int, name text, state text, ticket text);
+create function pg_temp.settle_lot(p_from int, p_to int) returns text language sql as $$
+	select string_agg((r.n, r.done, r.state, r.cost_cents)::text, ' ' order by r.n)
+	from fpm.settle_calls(array(
+		select row(split_part(l.ticket, '.', 1), split_part(l.ticket, '.', 2), split_part(l.ticket, '.', 3), l.state, 100 * l.n, 10, 50, l.state in ('aborted', 'expired'), 40 + l.n,
+			nullif(l.state, 'settled'), 'answer ' || l.n, 1)::fpm.settle_call
+		from lot l where l.n between p_from and p_to order by l.n)) r
+$$;
+insert into lot
+select v.n, v.name, v.state, (pg_temp.admit(v.name, p_content => 'content ' || v.n, p_prompt_max => case when v.n in (1, 5) then 1 else 1000 end,
+	p_max_tokens => case when v.n in (1, 5) then 1 else 1000 end)).ticket
+from (values (1, 'ann', 'settled'), (2, 'ben', 'failed'), (3, 'zoe', 'aborted'),
+	(4, 'ann', 'aborted'), (5, 'ben', 'settled'), (6, 'zoe', 'void'), (7, 'ann', 'failed'), (8, 'ben', 'expired'), (9, 'ann', 'settled')) v (n, name, state);
+select is(pg_temp.settle_lot(1, 3), '(1,t,settled,0.004425) (2,t,failed,0.005925) (3,t,aborted,0.007425)', 'a set of three suppliers');
+select is_empty('select * from fpm.audit()', 'all is equal');
+select is(pg_temp.settle_lot(3, 9), '(1,f,aborted,0.007425) (2,t,aborted,0.008925) (3,t,settled,0.010425) (4,t,failed,0) (5,t,failed,0.013425) (6,t,expired,0.014925) (7,t,settled,0.016425)',
+	'one in which some are of the same, and one has ended');
+select is_empty('select * from fpm.audit()', 'all is equal, still');
+select is((select (sum(requests), sum(failed), sum(aborted), sum(expired), sum(estimated), sum(overruns), sum(duration_ms))::text from fpm.usage_daily), '(9,3,2,1,3,2,405)',
+	'the day''s sums have them all');
+select is((select string_agg(response_content, ', ' order by response_content) from public.ai_response_cache), 'answer 1, answer 5, answer 9', 'the settled ones'' answers are kept');
+select is((select count(*) from public.ai_response_cache a join public.ai_usage_tracking t on t.id = a.id and t.state = 'settled'), 3::bigint, 'under the ids of their calls');
+update lot set ticket = (pg_temp.admit('ann', p_content => 'twice')).ticket, state = 'settled' where n = 1;
+update lot set ticket = (select l.ticket from lot l where l.n = 1), state = 'settled' where n = 2;
+select is(pg_temp.settle_lot(1, 2), '(1,t,settled,0.004425) (2,f,settled,0.004425)', 'a call that is in a set twice ends once');
+select is(pg_temp.settle_lot(1, 0), null, 'an empty set');
+
+-- What a settlement reads does not depend on what the planner has seen: it plans for empty tables, and finds them full.
+truncate fpm.counters, fpm.ai_usage_open, fpm.usage_daily, public.ai_response_cache, fpm.rate_buckets;
+analyze fpm.counters, fpm.ai_usage_open, fpm.usage_daily, public.ai_response_cache;
+select is((select r.done from pg_temp.settle('00000000-0000-4000-8000-000000000000.1.1') r), false, 'planned');
+insert into public.user_profiles (id, subscription_tier) select ('00000000-0000-4000-8000-1' || lpad(i::text, 11, '0'))::uuid, 'enterprise' from generate_series(1, 300) i;
+insert into fpm.api_keys (supplier_id, key_hash) select u.id, encode(sha256(convert_to(u.id::text, 'UTF8')), 'hex') from public.user_profiles u where u.id::text like '%-1%';
+create temp table many as
+	select u.id as supplier, a.ticket
+	from public.user_profiles u,
+		fpm.admit(encode(sha256(convert_to(u.id::text, 'UTF8')), 'hex'), 'r', 'email_template', '/e', 'openai', 'gpt-4o-mini', 0, 0, 0, 1000, 250, 1000,
+			encode(sha256(convert_to(u.id::text, 'UTF8')), 'hex'), 'supplier', 3600, 60000, 0, 'w', false) a
+	where u.id::text like '%-8000-1%';
+delete from lot;
+insert into lot select row_number() over (order by m.ticket), null, 'settled', m.ticket from many m;
+select is((select count(*) from regexp_matches(pg_temp.settle_lot(1, 290), ',t,settled', 'g')), 290::bigint, 'a large set');
+create temp table had as select x.relname, x.seq_tup_read + coalesce(x.idx_tup_fetch, 0) as rows from pg_stat_xact_user_tables x;
+select is((select count(*) from regexp_matches(pg_temp.settle_lot(291, 294), ',t,settled', 'g')), 4::bigint, 'and a small one');
+select is_empty($$
+	select x.relname, x.seq_tup_read + coalesce(x.idx_tup_fetch, 0) - h.rows from pg_stat_xact_user_tables x join had h using (relname)
+	where x.relname in ('counters', 'ai_usage_open', 'usage_daily', 'ai_response_cache', 'model_prices') and x.seq_tup_read + coalesce(x.idx_tup_fetch, 0) - h.rows > 4
+$$, 'which reads no more rows of a table than it has calls');
 
 select * from finish();
 rollback;
