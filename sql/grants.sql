@@ -118,6 +118,10 @@ begin
 		create trigger ai_models_price before insert or update on public.ai_models
 			for each row execute function fpm.stamp_price();
 	end if;
+	if not exists (select from pg_trigger t where t.tgrelid = 'public.user_profiles'::regclass and t.tgname = 'prompt_fpm_forgets_answers') then
+		create trigger prompt_fpm_forgets_answers after delete on public.user_profiles
+			for each row execute function fpm.forget_answers();
+	end if;
 end
 $$;
 
