@@ -26,7 +26,7 @@ my @foreign = (
 );
 
 # What may come from the system: C11 and POSIX or Linux.
-my $system = qr{^(?:assert|ctype|errno|fcntl|float|getopt|glob|grp|libgen|inttypes|limits|locale|math|netdb|poll|pthread|pwd|sched|signal|spawn|stdalign|stdarg|
+my $system = qr{^(?:assert|ctype|endian|errno|fcntl|float|getopt|glob|grp|libgen|inttypes|limits|locale|math|netdb|poll|pthread|pwd|sched|signal|spawn|stdalign|stdarg|
 	malloc|stdatomic|stdbool|stddef|stdint|stdio|stdlib|stdnoreturn|string|strings|syslog|termios|threads|time|unistd|wchar|dirent|fnmatch|ftw|semaphore|
 	arpa/inet|net/if|netinet/in|netinet/tcp|linux/\w+|sys/\w+)\.h$}x;
 
