@@ -1,8 +1,8 @@
 /*
  * http.c - exchanges over libcurl.
  *
- * A handle and the multi that runs it stay together for life as a pair that talks to one origin: the live connection belongs to the multi. Pairs that
- * are not in use lie on a stack, so that the last one used, whose connection is the likeliest to live, is the first to be used again.
+ * A handle and the multi that runs it stay together for life as a pair that talks to one URL, which is taken apart once: the live connection belongs to the multi.
+ * Pairs that are not in use lie on a stack, so that the last one used, whose connection is the likeliest to live, is the first to be used again.
  */
 #include "port/http.h"
 
@@ -30,7 +30,8 @@
 struct pair {
 	CURLM *multi;
 	CURL *easy;
-	char *origin; /* "https://host:port" */
+	char *url;
+	CURLU *parsed; /* the same */
 	curl_socket_t fd; /* of the live connection, while parked */
 	int64_t parked_us;
 };
@@ -118,7 +119,8 @@ static void free_pair(struct pair *pair)
 		return;
 	curl_easy_cleanup(pair->easy);
 	curl_multi_cleanup(pair->multi);
-	free(pair->origin);
+	curl_url_cleanup(pair->parsed);
+	free(pair->url);
 	free(pair);
 }
 
@@ -233,29 +235,44 @@ static bool set_up(struct http_pool *pool, CURL *easy)
 	       curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header) == CURLE_OK;
 }
 
-static struct pair *new_pair(struct http_pool *pool, const char *origin, size_t len)
+/* As libcurl itself takes a CURLOPT_URL. */
+static enum rc set_url(struct pair *pair)
 {
-	struct pair *pair = calloc(1, sizeof *pair);
+	CURLUcode code = curl_url_set(pair->parsed, CURLUPART_URL, pair->url, CURLU_GUESS_SCHEME | CURLU_NON_SUPPORT_SCHEME);
 
-	if (pair == NULL)
-		return NULL;
-	pair->multi = curl_multi_init();
-	pair->easy = curl_easy_init();
-	pair->origin = strndup(origin, len);
-	if (pair->multi == NULL || pair->easy == NULL || pair->origin == NULL || !set_up(pool, pair->easy)) {
-		free_pair(pair);
-		return NULL;
-	}
-	return pair;
+	if (code != CURLUE_OK)
+		return code == CURLUE_OUT_OF_MEMORY ? RC_NOMEM : RC_INVALID;
+	return curl_easy_setopt(pair->easy, CURLOPT_CURLU, pair->parsed) == CURLE_OK ? RC_OK : RC_NOMEM;
 }
 
-static struct pair *unpark(struct http_pool *pool, const char *origin, size_t len)
+static enum rc new_pair(struct http_pool *pool, const char *url, struct pair **out)
+{
+	struct pair *pair = calloc(1, sizeof *pair);
+	enum rc rc = RC_NOMEM;
+
+	if (pair == NULL)
+		return RC_NOMEM;
+	pair->multi = curl_multi_init();
+	pair->easy = curl_easy_init();
+	pair->parsed = curl_url();
+	pair->url = strdup(url);
+	if (pair->multi != NULL && pair->easy != NULL && pair->parsed != NULL && pair->url != NULL && set_up(pool, pair->easy))
+		rc = set_url(pair);
+	if (rc != RC_OK) {
+		free_pair(pair);
+		return rc;
+	}
+	*out = pair;
+	return RC_OK;
+}
+
+static struct pair *unpark(struct http_pool *pool, const char *url)
 {
 	struct pair *pair = NULL;
 
 	pthread_mutex_lock(&pool->mutex);
 	for (unsigned i = pool->idle_count; i-- > 0 && pair == NULL;) {
-		if (strncmp(pool->idle[i]->origin, origin, len) != 0 || pool->idle[i]->origin[len] != '\0')
+		if (strcmp(pool->idle[i]->url, url) != 0)
 			continue;
 		pair = pool->idle[i];
 		memmove(pool->idle + i, pool->idle + i + 1, (--pool->idle_count - i) * sizeof *pool->idle);
@@ -265,15 +282,11 @@ static struct pair *unpark(struct http_pool *pool, const char *origin, size_t le
 }
 
 /* A server that hung up meanwhile is of no use; one that said something unasked is worse: libcurl would take it for the next call's answer. */
-static struct pair *take(struct http_pool *pool, const char *url)
+static enum rc take(struct http_pool *pool, const char *url, struct pair **out)
 {
-	const char *host = strstr(url, "://");
-	size_t len = host == NULL ? strlen(url) : (size_t)(host - url) + 3 + strcspn(host + 3, "/?#");
-	struct pair *pair;
-
-	while ((pair = unpark(pool, url, len)) != NULL && peer_look(pair->fd) != PEER_SILENT)
-		free_pair(pair);
-	return pair != NULL ? pair : new_pair(pool, url, len);
+	while ((*out = unpark(pool, url)) != NULL && peer_look((*out)->fd) != PEER_SILENT)
+		free_pair(*out);
+	return *out != NULL ? RC_OK : new_pair(pool, url, out);
 }
 
 static void park(struct http_pool *pool, struct pair *pair)
@@ -332,8 +345,7 @@ static enum rc prepare(struct arena *arena, struct exchange *ex)
 
 	if (rc != RC_OK)
 		return rc;
-	if (curl_easy_setopt(easy, CURLOPT_URL, call->url) != CURLE_OK ||
-	    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body_len) != CURLE_OK ||
+	if (curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body_len) != CURLE_OK ||
 	    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, call->body == NULL ? "" : call->body) != CURLE_OK ||
 	    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, list) != CURLE_OK || curl_easy_setopt(easy, CURLOPT_WRITEDATA, ex) != CURLE_OK ||
 	    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, ex) != CURLE_OK || curl_easy_setopt(easy, CURLOPT_HEADERDATA, ex) != CURLE_OK)
@@ -489,9 +501,9 @@ enum rc http_exchange(struct http_pool *pool, struct arena *arena, const struct 
 	ex.heard_us = ex.ticked_us = ex.started_us;
 	if (strncasecmp(call->url, "https:", 6) == 0 && tls_store_read(pool->certificates) != RC_OK)
 		return end_with(&ex, RC_UNAVAILABLE, "certificates cannot be read");
-	ex.pair = take(pool, call->url);
-	if (ex.pair == NULL)
-		return end_with(&ex, RC_NOMEM, "out of memory");
+	rc = take(pool, call->url, &ex.pair);
+	if (rc != RC_OK)
+		return end_with(&ex, rc, rc == RC_INVALID ? "no URL that can be read" : "out of memory");
 	ex.pair->fd = CURL_SOCKET_BAD;
 	rc = prepare(arena, &ex);
 	if (rc != RC_OK) {

@@ -45,16 +45,21 @@ enum rc request_fail(struct request *rq, enum problem_code code, const char *det
 	return RC_INVALID;
 }
 
-static void note_step(struct request *rq, const char *name, int64_t since_us)
+/* Returns the time, at which the next step begins. */
+static int64_t note_step(struct request *rq, const char *name, int64_t since_us)
 {
+	int64_t now_us = clock_us();
+
 	rq->steps[rq->step_count].name = name;
-	rq->steps[rq->step_count++].us = (int)(clock_us() - since_us);
+	rq->steps[rq->step_count++].us = (int)(now_us - since_us);
+	return now_us;
 }
 
 static void run_steps(struct request *rq, const struct step *steps, size_t count)
 {
+	int64_t since_us = clock_us();
+
 	for (size_t i = 0; i < count; i++) {
-		int64_t since_us = clock_us();
 		enum rc rc;
 
 		if (since_us >= rq->deadline_us) {
@@ -62,7 +67,7 @@ static void run_steps(struct request *rq, const struct step *steps, size_t count
 			return;
 		}
 		rc = steps[i].run(rq);
-		note_step(rq, steps[i].name, since_us);
+		since_us = note_step(rq, steps[i].name, since_us);
 		if (rc != RC_OK) {
 			if (rc != RC_DONE && rq->problem == NULL && !rq->caller_gone)
 				request_fail(rq, PROBLEM_INTERNAL, rc_name(rc));

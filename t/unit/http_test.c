@@ -221,6 +221,23 @@ static void serve_and_keep(struct upstream_conn *conn, const char *request, void
 	serve_ok(conn, request, user);
 }
 
+START_TEST(each_url_keeps_its_connection)
+{
+	struct upstream *up = upstream_new(serve_and_keep, NULL, NULL);
+	struct http_call first = call_to("http", upstream_port(up)), second = first;
+	struct http_outcome outcome;
+
+	second.url = arena_printf(arena, "http://127.0.0.1:%d/v1/other?a=b", upstream_port(up));
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(exchange(&first, &outcome), RC_OK);
+		ck_assert_msg(strncmp(request_seen, "POST /v1/x HTTP", 15) == 0, "%s", request_seen);
+		ck_assert_int_eq(exchange(&second, &outcome), RC_OK);
+		ck_assert_msg(strncmp(request_seen, "POST /v1/other?a=b HTTP", 23) == 0, "%s", request_seen);
+	}
+	ck_assert_int_eq(upstream_connections(up), 2);
+}
+END_TEST
+
 START_TEST(headers_and_body_go_out_as_given)
 {
 	struct upstream *up = upstream_new(serve_and_keep, NULL, NULL);
@@ -893,6 +910,7 @@ static TCase *basics(void)
 	tcase_add_test(tcase, what_was_sent_is_not_sent_again);
 	tcase_add_test(tcase, what_an_upstream_says_unasked_answers_nobody);
 	tcase_add_test(tcase, each_origin_keeps_its_connection);
+	tcase_add_test(tcase, each_url_keeps_its_connection);
 	tcase_add_test(tcase, headers_and_body_go_out_as_given);
 	tcase_add_test(tcase, a_large_body_goes_out_whole);
 	tcase_add_test(tcase, what_cannot_be_sent_is_not);
