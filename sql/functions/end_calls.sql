@@ -60,7 +60,7 @@ begin
 		set month_count = s.month_count - (c.state = 'failed')::int, day_count = s.day_count - (c.state = 'failed' and c.day = s.day)::int,
 			month_cost = s.month_cost + c.cost, reserved = s.reserved - c.reserved_cents
 		from opened c
-		where c.apart and s.supplier_id = any (array[c.supplier_id]) and s.feature_type = c.feature_type and s.month = date_trunc('month', c.day::timestamp)::date
+		where c.apart and s.supplier_id = any (array[c.supplier_id]) and s.feature_type = c.feature_type and s.month <= c.day
 	), summed as (
 		insert into fpm.usage_daily as u (supplier_id, organization_id, day, feature_type, model_used, requests, failed, aborted, expired, estimated, overruns,
 			prompt_tokens, cached_tokens, completion_tokens, tokens, cost_cents, duration_ms)
