@@ -6,7 +6,6 @@
  */
 #include "port/db.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <libpq-fe.h>
 #include <poll.h>
@@ -18,12 +17,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "port/db_item.h"
 #include "port/db_queue.h"
 
 #define CONNECTIONS_MAX 32u
 #define SETS_MAX 4u                      /* that a connection knows */
 #define NAME_SIZE 32u
-#define INT4_TYPE 23u                    /* pg_type.dat */
 #define NO_SUCH_STATEMENT "26000"        /* PostgreSQL, appendix A */
 
 struct connection {
@@ -195,39 +194,17 @@ static void copy_set(const PGresult *result, struct db_job *const *jobs, unsigne
 	}
 }
 
-static char *put_int4(char *end, uint32_t value)
-{
-	value = htonl(value);
-	return mempcpy(end, &value, sizeof value);
-}
-
-/* The array of a set's items in binary (PostgreSQL's arrayfuncs.c, array_recv), in order of their lock_key; the caller frees it. */
+/* The array of a set's items, in order of their lock_key; the caller frees it. */
 static char *join_items(struct db_job *const *jobs, unsigned count, Oid type, size_t *size)
 {
-	const uint32_t head[] = {1, 0, type, count, 1}; /* dimensions, no nulls, elements' type, their number, the first one's */
-	const uint32_t tail[] = {INT4_TYPE, 4};
-	uint32_t rank = 1, fields;
-	char *array, *end;
+	const struct buf *items[DB_BATCH_MAX];
+	int32_t ranks[DB_BATCH_MAX];
 
-	*size = sizeof head;
-	for (unsigned i = 0; i < count; i++)
-		*size += 4 + jobs[i]->call->item->len + sizeof tail + 4;
-	array = end = malloc(*size);
-	if (array == NULL)
-		return NULL;
-	for (size_t i = 0; i < COUNT_OF(head); i++)
-		end = put_int4(end, head[i]);
 	for (unsigned i = 0; i < count; i++) {
-		const struct buf *item = jobs[i]->call->item;
-
-		rank = i > 0 && jobs[i]->call->lock_key == jobs[i - 1]->call->lock_key ? rank + 1 : 1;
-		memcpy(&fields, item->data, sizeof fields);
-		end = put_int4(end, (uint32_t)(item->len + sizeof tail + 4));
-		end = put_int4(end, ntohl(fields) + 1);
-		end = mempcpy(end, item->data + sizeof fields, item->len - sizeof fields);
-		end = put_int4(put_int4(put_int4(end, tail[0]), tail[1]), rank);
+		items[i] = jobs[i]->call->item;
+		ranks[i] = i > 0 && jobs[i]->call->lock_key == jobs[i - 1]->call->lock_key ? ranks[i - 1] + 1 : 1;
 	}
-	return array;
+	return db_item_join(items, ranks, count, type, size);
 }
 
 /* The name that a statement is kept under tells its text: two versions of this program behind one PgBouncer must not meet. FNV-1a, 64 bits. */
@@ -388,8 +365,8 @@ static enum rc learn_type(struct connection *c, const char *row_type, Oid *type,
 static enum rc ensure_known(struct connection *c, const struct db_call *call, int64_t deadline_us)
 {
 	struct known_set *set;
+	Oid type = InvalidOid;
 	enum rc rc;
-	Oid type;
 
 	if (set_of(c, call->sql) != NULL)
 		return RC_OK;

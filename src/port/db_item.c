@@ -4,6 +4,7 @@
 #include "port/db_item.h"
 
 #include <arpa/inet.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Types' numbers, the same in every database (PostgreSQL's pg_type.dat). */
@@ -92,4 +93,34 @@ void db_item_uuid(struct buf *item, const char *value)
 		value += 2;
 	}
 	add(item, TYPE_UUID, n == UUID_BYTES && *value == '\0' ? bytes : NULL, UUID_BYTES);
+}
+
+static char *put(char *end, uint32_t value)
+{
+	value = htonl(value);
+	return mempcpy(end, &value, sizeof value);
+}
+
+char *db_item_join(const struct buf *const *items, const int32_t *last, unsigned count, uint32_t type, size_t *size)
+{
+	enum { HEAD = 5 * 4, LAST = 3 * 4 };
+	char *array, *end;
+
+	*size = HEAD;
+	for (unsigned i = 0; i < count; i++)
+		*size += 4 + items[i]->len + LAST;
+	array = malloc(*size);
+	if (array == NULL)
+		return NULL;
+	end = put(put(put(put(put(array, 1), 0), type), count), 1);
+	for (unsigned i = 0; i < count; i++) {
+		uint32_t fields;
+
+		memcpy(&fields, items[i]->data, sizeof fields);
+		end = put(end, (uint32_t)(items[i]->len + LAST));
+		end = put(end, ntohl(fields) + 1);
+		end = mempcpy(end, items[i]->data + sizeof fields, items[i]->len - sizeof fields);
+		end = put(put(put(end, TYPE_INT4), sizeof(int32_t)), (uint32_t)last[i]);
+	}
+	return array;
 }

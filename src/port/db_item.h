@@ -23,4 +23,8 @@ void db_item_bool(struct buf *item, bool value);
 /* "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", upper or lower case; what is no UUID is null. */
 void db_item_uuid(struct buf *item, const char *value);
 
+/* The items as an array of rows of type number `type`, each completed by its last field (arrayfuncs.c, array_recv: dimensions, whether there are nulls, the elements' type,
+ * how many, the first one's index; then each one's length and value). *size: its bytes. NULL when out of memory; the caller frees it. */
+char *db_item_join(const struct buf *const *items, const int32_t *last, unsigned count, uint32_t type, size_t *size);
+
 #endif
