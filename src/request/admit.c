@@ -1,5 +1,5 @@
 /*
- * admit.c - limits, reservation and cache look-up, all in one call to the database.
+ * admit.c - limits, reservation and cache look-up, all in one call to the database; in two where a call that seemed to have nothing in its way has.
  *
  * What cannot be afforded is refused here, before anything is spent; what is admitted has a durable row in the ledger from here on.
  */

@@ -1,13 +1,13 @@
 /*
- * ticket.h - the order in which the ledger's locks are taken.
+ * ticket.h - a supplier's feature as a number.
  */
 #ifndef REQUEST_TICKET_H
 #define REQUEST_TICKET_H
 
 #include <stdint.h>
 
-/* What fpm.admit and fpm.settle lock for a supplier and a feature, as a number to sort by (db.h: lock_key). Processes agree on it, so that two transactions that
- * hold several such locks never wait for each other in a circle. FNV-1a, 64 bits. */
+/* A name for what the ledger locks for a supplier and a feature, known before the database has told the lock's own key (ready.h): to sort admissions by, and to tell which of a
+ * set belong together. The functions take their locks in the order of the keys. FNV-1a, 64 bits. */
 int64_t ticket_lock_key(const char *supplier, const char *feature);
 
 #endif
