@@ -6,7 +6,8 @@
 -- a lock, so that a flood of them holds up nobody. The counters are read again under the locks, and decide.
 --
 -- The planner is told to go by index, one row after the other: it plans once, for sets of any size over tables that grow, and a plan made for empty tables
--- would scan them when they are full.
+-- would scan them when they are full. Every look-up stands in a sub-select of its own (`offset 0` keeps it one), by one index's columns and no other's: a join, or a
+-- choice of indexes, would be decided by what the planner believes of the tables' sizes.
 --
 -- Parameters: p_calls
 -- Returns:    a row for each call, with its number in the array (from 1) as n
@@ -50,13 +51,19 @@ begin
 			a.id, a.model_used, a.answer_tokens, a.answer_cents)::fpm.asked
 		from unnest(p_calls) with ordinality as q (key_hash, request_id, feature, endpoint, provider, model, rate_count, rate_period_s, rate_burst, prompt_max,
 			prompt_estimate, max_tokens, content_hash, cache_scope, ttl_s, timeout_ms, grace_ms, worker, stream, waited_for, rank, n)
-		left join fpm.api_keys k on k.key_hash = q.key_hash and k.revoked_at is null
-		left join public.user_profiles u on u.id = k.supplier_id
-		left join public.ai_usage_limits l on l.tier_name = u.subscription_tier::text and l.feature_type = q.feature
-		left join public.ai_models m on m.model_name = q.model and m.provider = q.provider and m.is_active
-			and m.cost_per_input_token is not null and m.cost_per_output_token is not null
-		left join fpm.counters s on s.supplier_id = u.id and s.feature_type = q.feature
-		left join fpm.rate_buckets b on q.rate_count > 0 and b.supplier_id = u.id and b.feature_type = q.feature and b.endpoint = coalesce(q.endpoint, '')
+		left join lateral (select k.id, k.supplier_id from fpm.api_keys k where k.key_hash = q.key_hash and k.revoked_at is null offset 0) k on true
+		left join lateral (select u.id, u.organization_id, u.subscription_tier::text as tier from public.user_profiles u where u.id = k.supplier_id offset 0) u on true
+		left join lateral (
+			select l.monthly_limit, l.daily_limit, l.cost_limit_cents from public.ai_usage_limits l where l.tier_name = u.tier and l.feature_type = q.feature offset 0) l on true
+		left join lateral (
+			select m.price_id, m.cost_per_input_token, m.cost_per_cached_token, m.cost_per_output_token
+			from public.ai_models m where m.model_name = q.model and m.provider = q.provider and m.is_active
+				and m.cost_per_input_token is not null and m.cost_per_output_token is not null offset 0) m on true
+		left join lateral (
+			select s.day, s.day_count, s.month, s.month_count, s.month_cost, s.reserved from fpm.counters s where s.supplier_id = u.id and s.feature_type = q.feature offset 0) s on true
+		left join lateral (
+			select b.full_at from fpm.rate_buckets b
+			where q.rate_count > 0 and b.supplier_id = u.id and b.feature_type = q.feature and b.endpoint = coalesce(q.endpoint, '') offset 0) b on true
 		cross join lateral (
 			select case when q.rate_count > 0 and q.rate_period_s > 0
 					then least(case when q.rate_burst > 0 then q.rate_burst else q.rate_count end, 100000) end as capacity,
@@ -68,7 +75,8 @@ begin
 				case q.cache_scope when 'organization' then coalesce(u.organization_id, u.id) when 'supplier' then u.id end as owner) o
 		cross join lateral (
 			select o.scope, case when o.scope is not null then o.owner end as owner, fpm.cache_key(o.scope, o.owner, q.content_hash) as hash) h
-		left join public.ai_response_cache a on a.prompt_hash = h.hash and a.expires_at > v_now
+		left join lateral (
+			select a.id, a.model_used, a.answer_tokens, a.answer_cents, a.expires_at from public.ai_response_cache a where a.prompt_hash = h.hash offset 0) a on a.expires_at > v_now
 		left join lateral (select w.id from fpm.ai_usage_open w where w.cache_hash = h.hash limit 1) f on true
 		cross join lateral (
 			select case when a.id is null then 100 * (m.cost_per_input_token * greatest(coalesce(q.prompt_max, 0), 0)

@@ -4,7 +4,8 @@
 -- Nothing stands in the way of a call whose key is good, whose model has a price, whose supplier has called for this feature today, with room within all its limits for every
 -- call of the set up to this one; and whose answer is neither kept nor being made by anybody. The daemon does not ask here for calls of an endpoint with a rate.
 --
--- Every look-up stands in a sub-select of its own (`offset 0` keeps it one), so that it goes by the index whatever the planner believes of the table's size.
+-- Every look-up stands in a sub-select of its own (`offset 0` keeps it one), by one index's columns and no other's, so that it goes by that index whatever the planner
+-- believes of the table's size.
 --
 -- Parameters: p_calls  fpm.admit tells what each figure means; in the order of their lock keys, so that two such transactions never wait for each other in a circle
 -- Returns:    a row for each call that is admitted, with its number in the array (from 1) as n
@@ -58,8 +59,8 @@ begin
 				s.cost + m.reserve, coalesce(l.cost_limit_cents, 500)) is null
 			and (q.cache_hash is null
 				or q.cache_owner is not distinct from case q.cache_scope when 'supplier' then u.id when 'organization' then u.organization_id end
-				and not exists (select from public.ai_response_cache a where a.prompt_hash = q.cache_hash and a.expires_at > v_now)
-				and not exists (select from fpm.ai_usage_open o where o.cache_hash = q.cache_hash)
+				and (select a.expires_at from public.ai_response_cache a where a.prompt_hash = q.cache_hash) > v_now is not true
+				and not exists (select from fpm.ai_usage_open o where o.cache_hash = q.cache_hash offset 0)
 				and not q.cache_hash::text = any (v_begun))
 	), opened as (
 		insert into fpm.ai_usage_open (id, created_at, supplier_id, organization_id, key_id, feature_type, endpoint, provider, model_used, request_id,

@@ -31,12 +31,12 @@ begin
 	with hit as (
 		select h.cache_owner as id, count(*) as hits, sum(h.tokens_saved) as tokens from unnest(v_hits) h group by 1
 	), free as materialized (
-		select a.id from public.ai_response_cache a where a.id in (select h.id from hit h) for no key update skip locked
+		select a.id from public.ai_response_cache a where a.id = any (array(select h.id from hit h)) for no key update skip locked
 	), counted as (
 		update public.ai_response_cache a
 		set cache_hits = a.cache_hits + h.hits, tokens_saved = a.tokens_saved + h.tokens
 		from hit h join free f on f.id = h.id
-		where a.id = f.id
+		where a.id = any (array[f.id])
 	)
 	insert into fpm.cache_hits_pending (cache_id, hits, tokens)
 	select h.id, h.hits, h.tokens from hit h where not exists (select from free f where f.id = h.id);

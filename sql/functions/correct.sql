@@ -35,7 +35,7 @@ begin
 		coalesce(sum(t.completion_tokens), 0) as completion
 	into v_had
 	from public.ai_usage_tracking t
-	where t.supplier_id = v_row.supplier_id and t.created_at >= p_created_at and t.corrects = p_id;
+	where t.supplier_id = v_row.supplier_id and t.created_at >= p_created_at and t.corrects = p_id and t.state = 'correction';
 	v_prompt := v_prompt - v_row.prompt_tokens - v_had.prompt;
 	v_cached := v_cached - v_row.cached_tokens - v_had.cached;
 	v_completion := v_completion - v_row.completion_tokens - v_had.completion;

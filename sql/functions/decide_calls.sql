@@ -49,10 +49,15 @@ begin
 			coalesce(p_held[q.n], q.reserve) as held_with,
 			greatest(coalesce(extract(epoch from b.full_at - p_now) * 1000000, 0), 0)::bigint as backlog -- microseconds till the bucket is full
 		from unnest(p_calls) q
-		left join fpm.counters s on s.supplier_id = q.supplier_id and s.feature_type = q.feature
-		left join fpm.rate_buckets b on q.capacity > 0 and b.supplier_id = q.supplier_id and b.feature_type = q.feature and b.endpoint = q.endpoint
+		left join lateral (
+			select s.day, s.day_count, s.month, s.month_count, s.month_cost, s.reserved from fpm.counters s
+			where s.supplier_id = q.supplier_id and s.feature_type = q.feature offset 0) s on true
+		left join lateral (
+			select b.full_at from fpm.rate_buckets b
+			where q.capacity > 0 and b.supplier_id = q.supplier_id and b.feature_type = q.feature and b.endpoint = q.endpoint offset 0) b on true
 		left join lateral (select o.id from fpm.ai_usage_open o where q.hit_id is null and q.maker is null and o.cache_hash = q.cache_hash limit 1) f on true
-		left join public.ai_response_cache a on q.hit_id is null and a.prompt_hash = q.cache_hash and a.expires_at > p_now -- made since the look
+		left join lateral (
+			select a.id, a.expires_at from public.ai_response_cache a where q.hit_id is null and a.prompt_hash = q.cache_hash offset 0) a on a.expires_at > p_now -- made since the look
 		where q.verdict is null
 		offset 0
 	), decided as materialized (

@@ -9,7 +9,7 @@
 -- Tables:     reads public.ai_usage_tracking
 create or replace function fpm.settle_late(p_n int, p_id uuid, p_created_at timestamptz, p_state text, p_prompt_tokens bigint, p_cached_tokens bigint,
 	p_completion_tokens bigint) returns fpm.settlement
-language plpgsql volatile
+language plpgsql volatile set enable_seqscan = off set enable_bitmapscan = off
 as $$
 declare
 	r fpm.settlement;
