@@ -12,6 +12,7 @@
 --             p_timeout_ms, p_grace_ms  when a row that nobody settled has expired
 -- Returns:    one row. verdict: admitted, cached, unauthenticated, model_unknown, rate_limit, monthly_limit, daily_limit, cost_limit;
 --             in_flight: the same answer is being made for another call, and there is none yet: ask again.
+--             again: ask again, for an answer that was kept went meanwhile, or the call stood behind a larger one.
 --             retry_after_s is when the last of the limits that stand in the way lets go. rate_limit is what a full bucket holds; rate_reset_s when
 --             it is full again. day_left and month_left count this request; null: unlimited.
 -- Calls:      fpm.admit_calls, fpm.ticket

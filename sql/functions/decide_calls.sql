@@ -2,7 +2,7 @@
 --
 -- The calls of a set came at the same time, so any order of them is as good as another. Each is asked whether it fits with all those of its supplier and feature before
 -- it; those that do are admitted. One that does not is refused where it would not fit alone either; where it would, it is to be asked for again: what stood before it
--- is then in the counters, or was refused and is gone.
+-- is then in the counters, or was refused and is gone. So is one whose answer was in the cache, and is no more.
 --
 -- Parameters: p_calls     as fpm.admit_calls found them
 --             p_keys      the advisory locks that are held; a call without is refused
@@ -42,6 +42,7 @@ begin
 				when q.maker is not null then q.maker = coalesce(q.waited_for, q.maker)
 				else q.waited_for is null and (not q.n = any (v_mine) or f.id is not null) end) as waits,
 			coalesce(q.maker, f.id) as maker,
+			q.hit_id is not null and not exists (select from public.ai_response_cache a where a.id = q.hit_id offset 0) as lost, -- its answer went since the look
 			case when s.day = v_day then s.day_count else 0 end as day_before,
 			case when s.month = v_month then s.month_count else 0 end as month_before,
 			case when s.month = v_month then s.month_cost else 0 end as cost_before,
@@ -61,7 +62,7 @@ begin
 		where q.verdict is null
 		offset 0
 	), decided as materialized (
-		select q.*, q.locked and not q.waits and not q.gone and fpm.first_limit(q.backlog + (q.rank - q.capacity) * q.step_us, q.month_before + q.rank - 1,
+		select q.*, q.locked and not q.waits and not q.gone and not q.lost and fpm.first_limit(q.backlog + (q.rank - q.capacity) * q.step_us, q.month_before + q.rank - 1,
 				q.monthly_limit, q.day_before + q.rank - 1, q.daily_limit, q.cost_before + q.held_before + q.held_with, q.cost_limit) is null as fits,
 			fpm.first_limit(q.backlog + (1 - q.capacity) * q.step_us, q.month_before, q.monthly_limit, q.day_before, q.daily_limit,
 				q.cost_before + q.held_before + q.reserve, q.cost_limit) as limited,

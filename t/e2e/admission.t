@@ -226,7 +226,7 @@ subtest 'transactions of many calls' => sub {
 		settle($db, $_->{ticket}) for @open;
 		return @said;
 	});
-	is(count_of('admitted', @lines) + count_of('cached', @lines) + count_of('in_flight', @lines), 8 * 25 * 12, 'all were answered');
+	is(count_of('admitted', @lines) + count_of('cached', @lines) + count_of('in_flight', @lines) + count_of('again', @lines), 8 * 25 * 12, 'all were answered');
 	cmp_ok(count_of('cached', @lines), '>', 0, 'some from the cache');
 	is(count_of('not settled', @lines), 0, 'every one settled');
 	is_deeply([grep { /^found/ } @lines], [], 'the audit found nothing while it ran');
@@ -288,6 +288,37 @@ subtest 'no call waits for a cache entry' => sub {
 	is(admit_ready($two, $ids[3], content => sha256_hex('another')), undef, 'whichever way it was admitted');
 	$one->commit;
 	$_->disconnect for $one, $two;
+};
+
+# What was there at the first look may be gone when the lock is had.
+subtest 'an answer that goes while a call waits for its lock' => sub {
+	my ($id) = supplier('enterprise');
+	my $content = sha256_hex('to be swept');
+	settle($dbh, (admit($dbh, $id, content => $content))[1], 'settled', 1, 1, 'an answer');
+	is((admit($dbh, $id, content => $content))[0], 'cached', 'it is there');
+	my $holder = $pg->dbh;
+	$holder->begin_work;
+	$holder->do(q{select pg_advisory_xact_lock(fpm.lock_key(?, 'email_template'))}, undef, $id);
+	pipe(my $read, my $write) or die "pipe: $!";
+	my $pid = fork // die "fork: $!";
+	if (!$pid) {
+		my $db = $pg->dbh;
+		syswrite $write, (admit($db, $id, content => $content))[0];
+		$db->disconnect;
+		require POSIX;
+		POSIX::_exit(0);
+	}
+	close $write;
+	1 until $dbh->selectrow_array(q{select count(*) from pg_locks where locktype = 'advisory' and not granted});
+	$dbh->do(q{delete from public.ai_response_cache where prompt_hash = fpm.cache_key('shared', null, ?)}, undef, $content);
+	$holder->commit;
+	my $said = <$read>;
+	waitpid $pid, 0;
+	is($said, 'again', 'it is not answered with nothing, but to be asked for again');
+	is_deeply($dbh->selectrow_arrayref('select day_count, month_count from fpm.counters where supplier_id = ?', undef, $id), [2, 2], 'and took no place');
+	is((admit($dbh, $id, content => $content))[0], 'admitted', 'and then the answer is made');
+	$holder->disconnect;
+	audit_is_clean('all is equal');
 };
 
 subtest 'a crash of the database' => sub {
