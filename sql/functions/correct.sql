@@ -45,9 +45,9 @@ begin
 
 	select p.* into v_price from fpm.model_prices p where p.id = v_row.price_id;
 	v_cost := trim_scale(100 * (v_price.price_input * (v_prompt - v_cached) + v_price.price_cached * v_cached + v_price.price_output * v_completion));
-	select greatest(clock_timestamp(), c.day::timestamp at time zone 'UTC') into v_now
+	-- Not before the row, whatever the clock was set to since: corrections are looked for from the row's time on.
+	select greatest(clock_timestamp(), p_created_at, max(c.day)::timestamp at time zone 'UTC') into v_now
 	from fpm.counters c where c.supplier_id = v_row.supplier_id and c.feature_type = v_row.feature_type;
-	v_now := coalesce(v_now, clock_timestamp());
 	v_day := (v_now at time zone 'UTC')::date;
 	v_id := fpm.new_row_id(v_now);
 	insert into fpm.ai_usage_ended (id, created_at, supplier_id, organization_id, feature_type, endpoint, provider, model_used, request_id, worker,

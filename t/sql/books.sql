@@ -1,7 +1,7 @@
 -- What happens to rows after they ended: corrections, invoices, a supplier's own report, archived months.
 begin;
 \ir lib/fixture.sql
-select plan(51);
+select plan(55);
 
 select pg_temp.supplier('ann', 'starter', 'org');
 select pg_temp.supplier('ben', 'enterprise', 'org');
@@ -37,8 +37,22 @@ update public.ai_usage_tracking set corrects = gen_random_uuid() where state = '
 select is((select string_agg(check_name, ',') from fpm.audit()), 'row: corrects nothing', 'the audit sees one that corrects nothing');
 update public.ai_usage_tracking set corrects = (select left(ticket, 36)::uuid from b) where state = 'correction' and tokens_used = 1;
 
--- Invoices add up.
 update public.ai_models set cost_per_output_token = 0.0000006 where model_name = 'gpt-4o-mini';
+
+-- A clock that was set back after the call was made.
+create temp table d as select left(a.ticket, 36)::uuid as id from pg_temp.admit('zoe', p_timeout_ms => 0) a;
+update fpm.ai_usage_open o set created_at = clock_timestamp() + interval '5 seconds' from d where o.id = d.id;
+select is((select expired from fpm.sweep(null)), 1::bigint, 'a call of moments ahead expires');
+select is(fpm.correct(t.id, t.created_at, 1000, 0, 500, 'settled_late', true), -0.01875, 'and is corrected')
+from d join public.ai_usage_tracking t on t.id = d.id;
+select is(fpm.correct(t.id, t.created_at, 1000, 0, 500, 'settled_late', true), 0::numeric, 'once')
+from d join public.ai_usage_tracking t on t.id = d.id;
+select is_empty('select * from fpm.audit()', 'all is equal');
+delete from public.ai_usage_tracking where supplier_id = pg_temp.id('zoe');
+delete from fpm.usage_daily where supplier_id = pg_temp.id('zoe');
+delete from fpm.counters where supplier_id = pg_temp.id('zoe');
+
+-- Invoices add up.
 select pg_temp.settle((pg_temp.admit('ben', f, p_model => m)).ticket, 'settled', n, n / 3, n * 7)
 from (select i as n, (array['email_template', 'chatbot'])[i % 2 + 1] as f, (array['gpt-4o-mini', 'gpt-5-mini', 'gpt-4.1'])[i % 3 + 1] as m
 	from generate_series(1, 60) i) v;
