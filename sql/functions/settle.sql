@@ -8,6 +8,8 @@
 --             p_error       null or a code of the catalogue of errors
 --             p_content     the answer, to be kept where the call was cacheable; null: none
 -- Returns:    one row. done: whether this call ended the row; state: the row's; cost_cents: the row's. An unknown ticket: false, null, null.
+--             A row whose supplier is being deleted, or locked otherwise, at this moment is not waited for: it stays reserved, and ask again. So where done is null: it has
+--             expired, and its correction is still to be made.
 --             Never raises.
 --             A row that has expired stays so, but its figures are set right by a correction, once.
 -- Calls:      fpm.settle_calls

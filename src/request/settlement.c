@@ -73,9 +73,9 @@ enum rc settlement_book(struct db *db, struct arena *arena, const struct settlem
 	db_item_text(&call, s->error);
 	db_item_text(&call, s->content);
 	rc = ledger_run(db, arena, LEDGER_SETTLE, &call, s->lock_key, &row);
-	if (rc == RC_OK && str_eq(row.values[LEDGER_STATE], "reserved"))
+	if (rc == RC_OK && (row.values[LEDGER_DONE] == NULL || str_eq(row.values[LEDGER_STATE], "reserved")))
 		return RC_DENIED; /* its supplier's row is locked, by one who deletes it perhaps */
-	if (rc == RC_OK && (row.values[LEDGER_DONE] == NULL || row.values[LEDGER_DONE][0] != 't'))
+	if (rc == RC_OK && row.values[LEDGER_DONE][0] != 't')
 		log_msg(LOG_WARN_, "settle", "ticket %s was already %s", s->ticket, row.values[LEDGER_STATE] == NULL ? "unknown" : row.values[LEDGER_STATE]);
 	return rc;
 }

@@ -268,11 +268,19 @@ subtest 'no call waits for a cache entry' => sub {
 	$one->do('select fpm.sweep(null)');
 	is((settle($two, $open[2][0], 'settled', 1, 1, 'an answer'))[0], 1, 'nor who stores what is being swept');
 	$one->commit;
+	my ($late) = (admit($dbh, $ids[3], timeout => 0))[1];
+	my ($open) = (admit($dbh, $ids[3]))[1];
+	$dbh->do('select fpm.sweep(null)');
 	$one->begin_work;
 	$one->do('delete from public.user_profiles where id = ?', undef, $ids[3]);
 	is((admit($two, $ids[3]))[0], 'unauthenticated', 'nor who calls while its supplier is deleted');
 	is(admit_ready($two, $ids[3]), undef, 'nor where it is expected to be ready');
+	is_deeply([settle($two, $open)], [0, 'reserved'], 'nor who settles, who is to try again');
+	is_deeply([eval { settle($two, $late) }], [undef, 'expired'], 'nor who settles late');
 	$one->rollback;
+	is_deeply([settle($two, $open)], [1, 'settled'], 'which then is done');
+	is_deeply([settle($two, $late)], [0, 'expired'], 'both ways');
+	is($dbh->selectrow_array('select count(*) from public.ai_usage_tracking where corrects = left(?, 36)::uuid', undef, $late), 1, 'by a correction');
 	is((admit($two, $ids[3]))[0], 'admitted', 'who then was not');
 	ok(admit_ready($two, $ids[3]), 'and is ready again');
 

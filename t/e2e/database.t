@@ -5,7 +5,7 @@ use warnings;
 use JSON::PP;
 use Test::More;
 use Harness;
-use Harness::Process qw(now patience);
+use Harness::Process qw(await now patience);
 use Wedding qw(email directive problem);
 
 my $h = Harness->new(web => 'lighttpd');
@@ -45,6 +45,25 @@ subtest 'it goes away in the middle of a stream' => sub {
 	is $row->{state}, 'settled', 'the row is settled when the database is back';
 	is "$row->{prompt_tokens}+$row->{completion_tokens}", '11+77', 'with what was truly used';
 	ok !$row->{estimated}, 'nothing estimated';
+};
+
+subtest 'a call has expired, and its supplier is locked when it ends' => sub {
+	my $stream = $h->open_stream($Wedding::EMAIL, email(directive('pieces=8 gate=4 tokens=77 prompt=11'), stream => JSON::PP::true), key => $s->{key});
+	ok $stream->read_until(qr/(<t=\d+>.*?){4}/s, 5), 'the stream began';
+	$h->dbh->do('update fpm.ai_usage_open set expires_at = clock_timestamp()');
+	$h->dbh->do('select fpm.sweep(null)');
+	my $other = $pg->dbh;
+	$other->begin_work;
+	$other->do('select from public.user_profiles u where u.id = ? for update', undef, $s->{id});
+	$h->standin->release;
+	$stream->slurp;
+	my ($row) = $h->ledger(request_id => $stream->header('X-Request-Id'));
+	is $row->{state}, 'expired', 'it stays expired';
+	$other->rollback;
+	$other->disconnect;
+	ok await(sub { $h->ledger(state => 'correction') }, 10), 'and is corrected when its supplier is free';
+	is $h->value('select sum(prompt_tokens) || \'+\' || sum(completion_tokens) from public.ai_usage_tracking where request_id = ?', $row->{request_id}), '11+77',
+		'to what was truly used';
 };
 
 is +($h->ctl('audit'))[0], 0, 'promptctl audit finds ledger and counters equal';
