@@ -122,6 +122,10 @@ begin
 		create trigger prompt_fpm_forgets_answers after delete on public.user_profiles
 			for each row execute function fpm.forget_answers();
 	end if;
+	if not exists (select from pg_trigger t where t.tgrelid = 'public.user_profiles'::regclass and t.tgname = 'prompt_fpm_forgets_sums') then
+		create trigger prompt_fpm_forgets_sums before delete on public.user_profiles
+			for each row execute function fpm.forget_sums();
+	end if;
 end
 $$;
 

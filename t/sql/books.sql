@@ -1,7 +1,7 @@
 -- What happens to rows after they ended: corrections, invoices, a supplier's own report, archived months.
 begin;
 \ir lib/fixture.sql
-select plan(55);
+select plan(57);
 
 select pg_temp.supplier('ann', 'starter', 'org');
 select pg_temp.supplier('ben', 'enterprise', 'org');
@@ -114,6 +114,9 @@ select is(fpm.ledger_archive('2020-02-15'), null, 'once');
 select is((select (row_count, cost_cents)::text from fpm.archived_months), '(1,1.25)', 'with what it held');
 select is((select sum(cost_cents) from fpm.invoice('2020-02-01')), 1.25, 'its invoice stays');
 select is_empty('select * from fpm.audit(''2020-01-01'', ''2020-12-31'')', 'and the audit knows that its rows are elsewhere');
+delete from public.user_profiles where id = pg_temp.id('zoe');
+select is((select (row_count, trim_scale(cost_cents))::text from fpm.archived_months), '(0,0)', 'a supplier that is deleted takes its part along');
+select is_empty('select * from fpm.audit()', 'and all is equal');
 
 select * from finish();
 rollback;
