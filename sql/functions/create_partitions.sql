@@ -1,5 +1,5 @@
 -- create_partitions: the ledger's partitions of this month (UTC) and of the next ones. Called by sweep, so that they are there long before they are
--- needed.
+-- needed. Where it was not called for so long that a month went by without one, it makes that too, so that it can be archived like any other.
 --
 -- Parameters: p_ahead  how many months beyond this one
 -- Returns:    how many were made
@@ -11,13 +11,20 @@ create or replace function fpm.create_partitions(p_ahead int default 1) returns 
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set lock_timeout = '500ms'
 as $$
 declare
+	v_month timestamp;
 	v_from timestamptz;
 	v_to timestamptz;
 	v_name text;
 	v_made int := 0;
 begin
-	for i in 0 .. p_ahead loop
-		v_from := (date_trunc('month', clock_timestamp() at time zone 'UTC') + i * interval '1 month') at time zone 'UTC';
+	foreach v_month in array array(
+		select date_trunc('month', clock_timestamp() at time zone 'UTC') + i * interval '1 month' from generate_series(0, p_ahead) i
+		union
+		select date_trunc('month', d.created_at at time zone 'UTC') from fpm.ai_usage_tracking_default d
+		where d.created_at >= 'epoch' and d.created_at < clock_timestamp()
+		order by 1)
+	loop
+		v_from := v_month at time zone 'UTC';
 		v_to := (v_from at time zone 'UTC' + interval '1 month') at time zone 'UTC';
 		v_name := to_char(v_from at time zone 'UTC', '"ai_usage_tracking_"YYYY_MM');
 		continue when to_regclass('fpm.' || v_name) is not null;

@@ -1,7 +1,7 @@
 -- What happens to rows after they ended: corrections, invoices, a supplier's own report, archived months.
 begin;
 \ir lib/fixture.sql
-select plan(57);
+select plan(60);
 
 select pg_temp.supplier('ann', 'starter', 'org');
 select pg_temp.supplier('ben', 'enterprise', 'org');
@@ -99,6 +99,14 @@ insert into public.ai_usage_tracking (supplier_id, feature_type, model_used, cre
 select is((select t.tableoid::regclass::text from public.ai_usage_tracking t where t.feature_type = 'imported'), 'fpm.ai_usage_tracking_default', 'a row of a month without a partition');
 select is(fpm.create_partitions(6), 5, 'five more months are made');
 select isnt((select t.tableoid::regclass::text from public.ai_usage_tracking t where t.feature_type = 'imported'), 'fpm.ai_usage_tracking_default', 'and it moves to its own');
+
+insert into public.ai_usage_tracking (supplier_id, feature_type, model_used, created_at)
+select pg_temp.id('zoe'), 'missed', 'gpt-4', t from unnest(array['2019-12-31 23:59:59.999999+00', '2020-01-01 00:00+00', '-infinity']::timestamptz[]) t;
+select is(fpm.create_partitions(), 2, 'months that went by without one are made');
+select is((select string_agg(t.tableoid::regclass::text, ' ' order by t.created_at) from public.ai_usage_tracking t where t.feature_type = 'missed'),
+	'fpm.ai_usage_tracking_default fpm.ai_usage_tracking_2019_12 fpm.ai_usage_tracking_2020_01', 'and have their rows');
+select is(fpm.create_partitions(), 0, 'once');
+delete from public.ai_usage_tracking where feature_type = 'missed';
 
 create table fpm.ai_usage_tracking_2020_02 partition of fpm.ai_usage_ended for values from ('2020-02-01 00:00+00') to ('2020-03-01 00:00+00');
 alter table fpm.ai_usage_tracking_2020_02 owner to fpm_owner;
