@@ -9,6 +9,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 use Digest::SHA qw(sha256_hex);
 use Cluster;
+use Harness::Process qw(await);
 
 my $workers = 16;
 my $pg = Cluster->new(settings => { deadlock_timeout => '200ms' })->start->migrate;
@@ -83,6 +84,35 @@ sub at_once {
 	my @errors = grep { /^error: / } @lines;
 	is($errors[0] // '', '', 'nobody met an error');
 	return @lines;
+}
+
+# Begins the code in a process and with a connection of its own. Returns the connection's server process, and what waits for the end and returns what was said.
+sub meanwhile {
+	my ($code) = @_;
+	pipe(my $read, my $write) or die "pipe: $!";
+	my $pid = fork // die "fork: $!";
+	if (!$pid) {
+		my $db = $pg->dbh;
+		syswrite $write, "$db->{pg_pid}\n";
+		my $said = eval { join ' ', $code->($db) } // "error: $@";
+		syswrite $write, $said;
+		$db->disconnect;
+		require POSIX;
+		POSIX::_exit(0);
+	}
+	close $write;
+	chomp(my $server = <$read>);
+	return ($server, sub {
+		my $said = <$read>;
+		waitpid $pid, 0;
+		return $said;
+	});
+}
+
+# Returns when the one server process waits for the other.
+sub await_wait {
+	my ($waits, $holds) = @_;
+	ok(await(sub { $dbh->selectrow_array('select ?::int = any (pg_blocking_pids(?::int))', undef, $holds, $waits) }, 30), 'one waits for another');
 }
 
 sub count_of {
@@ -307,25 +337,39 @@ subtest 'an answer that goes while a call waits for its lock' => sub {
 	my $holder = $pg->dbh;
 	$holder->begin_work;
 	$holder->do(q{select pg_advisory_xact_lock(fpm.lock_key(?, 'email_template'))}, undef, $id);
-	pipe(my $read, my $write) or die "pipe: $!";
-	my $pid = fork // die "fork: $!";
-	if (!$pid) {
-		my $db = $pg->dbh;
-		syswrite $write, (admit($db, $id, content => $content))[0];
-		$db->disconnect;
-		require POSIX;
-		POSIX::_exit(0);
-	}
-	close $write;
-	1 until $dbh->selectrow_array(q{select count(*) from pg_locks where locktype = 'advisory' and not granted});
+	my ($server, $end) = meanwhile(sub { (admit($_[0], $id, content => $content))[0] });
+	await_wait($server, $holder->{pg_pid});
 	$dbh->do(q{delete from public.ai_response_cache where prompt_hash = fpm.cache_key('shared', null, ?)}, undef, $content);
 	$holder->commit;
-	my $said = <$read>;
-	waitpid $pid, 0;
-	is($said, 'again', 'it is not answered with nothing, but to be asked for again');
+	is($end->(), 'again', 'it is not answered with nothing, but to be asked for again');
 	is_deeply($dbh->selectrow_arrayref('select day_count, month_count from fpm.counters where supplier_id = ?', undef, $id), [2, 2], 'and took no place');
 	is((admit($dbh, $id, content => $content))[0], 'admitted', 'and then the answer is made');
 	$holder->disconnect;
+	audit_is_clean('all is equal');
+};
+
+# The one thing that a settlement can wait for besides advisory locks: it looked when there was no entry, somebody made it since, and a third is counting a hit on it. That one
+# is at the end of its transaction, and waits for nobody.
+subtest 'an entry that is made and hit between the look of a settlement and its own' => sub {
+	my @ids = map { supplier('enterprise') } 1 .. 3;
+	my $content = sha256_hex('made meanwhile');
+	my ($first, $second) = map { (admit($dbh, $_, content => $content, alone => 1))[1] } @ids[0, 1];
+	my ($holder, $hit) = map { $pg->dbh } 1 .. 2;
+	$holder->begin_work;
+	$holder->do('select from fpm.ai_usage_open where supplier_id = ? for update', undef, $ids[0]); # as a sweep does for a moment: it stops the settlement in its middle
+	my ($server, $end) = meanwhile(sub { settle($_[0], $first, 'settled', 1, 1, 'the first') });
+	await_wait($server, $holder->{pg_pid});
+	is((settle($dbh, $second, 'settled', 1, 1, 'the second'))[0], 1, 'another makes the entry');
+	$hit->begin_work;
+	is((admit($hit, $ids[2], content => $content))[0], 'cached', 'and a third hits it');
+	$holder->commit;
+	await_wait($server, $hit->{pg_pid});
+	is_deeply($dbh->selectcol_arrayref('select unnest(pg_blocking_pids(?))', undef, $hit->{pg_pid}), [], 'for whom the settlement waits, who waits for nobody');
+	$hit->commit;
+	is($end->(), '1 settled', 'then it is done');
+	is_deeply($dbh->selectrow_arrayref(q{select response_content, cache_hits from public.ai_response_cache where prompt_hash = fpm.cache_key('shared', null, ?)}, undef, $content),
+		['the second', 1], 'the entry is as it was made, with its hit');
+	$_->disconnect for $holder, $hit;
 	audit_is_clean('all is equal');
 };
 
