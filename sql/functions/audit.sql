@@ -44,7 +44,8 @@ as $$
 			count(*) filter (where l.state = 'expired') as expired, count(*) filter (where l.state = 'correction') as corrections,
 			count(*) filter (where l.estimated) as estimated, count(*) filter (where l.overrun) as overruns,
 			sum(l.prompt_tokens) as prompt_tokens, sum(l.cached_tokens) as cached_tokens, sum(l.completion_tokens) as completion_tokens,
-			sum(l.tokens_used) as tokens, sum(l.cost_cents) as cost_cents, sum(l.tokens_saved) as tokens_saved, sum(l.saved_cents) as saved_cents
+			sum(l.tokens_used) as tokens, sum(l.cost_cents) as cost_cents, sum(l.tokens_saved) as tokens_saved, sum(l.saved_cents) as saved_cents,
+			sum(coalesce(l.request_duration_ms, 0)) as duration_ms
 		from ledger l
 		where l.state <> 'reserved'
 		group by l.supplier_id, l.day, l.feature_type, l.model_used, l.organization_id
@@ -65,6 +66,11 @@ as $$
 	where v.expected <> v.found
 
 	union all
+	select 'counter: day of another month', c.subject, date_trunc('month', c.day::timestamp)::date::text, c.month::text
+	from counters c
+	where c.month <> date_trunc('month', c.day::timestamp)::date
+
+	union all
 	select 'counter: missing', l.supplier_id || ' ' || l.feature_type, count(*) || ' rows', null
 	from ledger l
 	where not exists (select from fpm.counters c where c.supplier_id = l.supplier_id and c.feature_type = l.feature_type)
@@ -80,7 +86,8 @@ as $$
 		('expired', d.expired, u.expired), ('corrections', d.corrections, u.corrections), ('estimated', d.estimated, u.estimated),
 		('overruns', d.overruns, u.overruns), ('prompt tokens', d.prompt_tokens, u.prompt_tokens), ('cached tokens', d.cached_tokens, u.cached_tokens),
 		('completion tokens', d.completion_tokens, u.completion_tokens), ('tokens', d.tokens, u.tokens), ('cost', d.cost_cents, u.cost_cents),
-		('tokens saved', d.tokens_saved, u.tokens_saved), ('cents saved', d.saved_cents, u.saved_cents)) v (what, expected, found)
+		('tokens saved', d.tokens_saved, u.tokens_saved), ('cents saved', d.saved_cents, u.saved_cents),
+		('duration', d.duration_ms, u.duration_ms)) v (what, expected, found)
 	where coalesce(v.expected, 0) <> coalesce(v.found, 0)
 
 	union all

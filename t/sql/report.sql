@@ -59,7 +59,7 @@ select is(pg_temp.finds(damage), found, damage)
 from (values
 	('update public.ai_usage_tracking set cost_cents = cost_cents + 1 where state = ''failed''', 'counter: cost of the month; daily sum: cost; row: cost; row: overrun says otherwise'),
 	('update public.ai_usage_tracking set cost_cents = cost_cents + 0.000001 where state = ''failed''', 'counter: cost of the month; daily sum: cost; row: cost'),
-	('delete from public.ai_usage_tracking where state = ''failed''', 'counter: cost of the month; daily sum: cost; daily sum: failed; daily sum: prompt tokens; daily sum: requests; daily sum: tokens'),
+	('delete from public.ai_usage_tracking where state = ''failed''', 'counter: cost of the month; daily sum: cost; daily sum: duration; daily sum: failed; daily sum: prompt tokens; daily sum: requests; daily sum: tokens'),
 	('delete from public.ai_usage_tracking where state = ''reserved''', 'counter: requests of the day; counter: requests of the month; counter: reserved'),
 	('insert into public.ai_usage_tracking (supplier_id, feature_type, model_used, success) select supplier_id, ''chatbot'', ''gpt-4'', true from public.ai_usage_tracking limit 1',
 		'counter: missing; daily sum: requests'),
@@ -69,7 +69,7 @@ from (values
 	('update fpm.counters set reserved = 0', 'counter: reserved'),
 	('delete from fpm.counters', 'counter: missing'),
 	('update fpm.usage_daily set tokens = tokens + 1', 'daily sum: tokens'),
-	('update fpm.usage_daily set day = day - 1', 'daily sum: completion tokens; daily sum: cost; daily sum: failed; daily sum: prompt tokens; daily sum: requests; daily sum: tokens'),
+	('update fpm.usage_daily set day = day - 1', 'daily sum: completion tokens; daily sum: cost; daily sum: duration; daily sum: failed; daily sum: prompt tokens; daily sum: requests; daily sum: tokens'),
 	('update fpm.ai_usage_open set reserved_cents = 0', 'counter: reserved'),
 	('update fpm.ai_usage_open set expires_at = now() - interval ''1 day''', 'reservation: past its time'),
 	('update public.ai_usage_tracking set success = false where state = ''settled''', 'row: success says otherwise'),
