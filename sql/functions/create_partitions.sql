@@ -29,6 +29,10 @@ begin
 		v_name := to_char(v_from at time zone 'UTC', '"ai_usage_tracking_"YYYY_MM');
 		continue when to_regclass('fpm.' || v_name) is not null;
 		begin
+			if v_from <= clock_timestamp() then
+				-- Rows of this month are being written into the default partition: who has chosen that must be done, and who is to choose must wait.
+				lock table fpm.ai_usage_ended in share row exclusive mode;
+			end if;
 			lock table fpm.ai_usage_tracking_default in access exclusive mode;
 			execute format('create table fpm.%I (like fpm.ai_usage_ended including all)', v_name);
 			execute format('with moved as (delete from fpm.ai_usage_tracking_default d where d.created_at >= %L and d.created_at < %L returning d.*)

@@ -373,6 +373,28 @@ subtest 'an entry that is made and hit between the look of a settlement and its 
 	audit_is_clean('all is equal');
 };
 
+# A month that began without a partition, because no sweep was there to make it, is given one while calls go on.
+subtest 'a partition that is made while calls end' => sub {
+	my ($id) = supplier('enterprise');
+	my @calls = map { (admit($dbh, $id, content => sha256_hex("partition $_")))[1] } 1 .. 2;
+	my ($month) = $dbh->selectrow_array(q{select to_char(now() at time zone 'UTC', '"fpm.ai_usage_tracking_"YYYY_MM')});
+	$dbh->do("begin; create temp table moving as select * from $month; drop table $month; insert into fpm.ai_usage_ended select * from moving; drop table moving; commit");
+	is((settle($dbh, $calls[0], 'settled', 1, 1, 'kept'))[0], 1, 'without it');
+	my $making = $pg->dbh;
+	$making->begin_work;
+	is($making->selectrow_array('select fpm.create_partitions()'), 1, 'it is being made');
+	my ($settles, $settled) = meanwhile(sub { settle($_[0], $calls[1]) });
+	my ($hits, $hit) = meanwhile(sub { (admit($_[0], $id, feature => 'chatbot', content => sha256_hex('partition 1')))[0] });
+	await_wait($settles, $making->{pg_pid});
+	await_wait($hits, $making->{pg_pid});
+	$making->commit;
+	$making->disconnect;
+	is($settled->(), '1 settled', 'a settlement goes into it');
+	is($hit->(), 'cached', 'and a hit');
+	is($dbh->selectrow_array('select count(*) from fpm.ai_usage_tracking_default'), 0, 'where all rows are');
+	audit_is_clean('all is equal');
+};
+
 subtest 'a crash of the database' => sub {
 	my $id = supplier('enterprise');
 	my @tickets = map { (admit($dbh, $id))[1] } 1 .. 20;
