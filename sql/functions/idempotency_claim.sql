@@ -31,7 +31,8 @@ begin
 	perform set_config('synchronous_commit', 'off', true);
 	select k.supplier_id into v_new.supplier_id
 	from fpm.api_keys k join public.user_profiles u on u.id = k.supplier_id
-	where k.key_hash = p_key_hash and k.revoked_at is null;
+	where k.key_hash = p_key_hash and k.revoked_at is null
+	for key share of u skip locked; -- whoever deletes the supplier is not waited for
 	if not found or p_key_digest is null or p_fingerprint is null or p_request_id is null or p_key_digest !~ '^[0-9a-f]{64}$' then
 		verdict := 'unauthenticated';
 		return;
