@@ -24,7 +24,11 @@ begin
 	-- Counted before the lock is taken: nothing writes into a month that is over and has nothing open.
 	insert into fpm.archived_months (month, table_name, row_count, cost_cents)
 	select v_month, v_name, count(*), coalesce(trim_scale(sum(t.cost_cents)), 0)
-	from fpm.ai_usage_ended t where t.created_at >= v_since and t.created_at < v_until;
+	from fpm.ai_usage_ended t where t.created_at >= v_since and t.created_at < v_until
+	on conflict do nothing;
+	if not found then
+		return null; -- somebody else has done it meanwhile
+	end if;
 	execute format('alter table fpm.ai_usage_ended detach partition %s', v_name);
 	return v_name;
 end

@@ -397,6 +397,23 @@ subtest 'a partition that is made while calls end' => sub {
 	audit_is_clean('all is equal');
 };
 
+subtest 'a month that two archive at once' => sub {
+	my $id = supplier('enterprise');
+	$dbh->do(q{insert into public.ai_usage_tracking (supplier_id, feature_type, model_used, success, created_at) values (?, 'f', 'm', true, '2020-02-29 12:00+00')}, undef, $id);
+	is($dbh->selectrow_array('select fpm.create_partitions()'), 1, 'a month that is over');
+	my $one = $pg->dbh;
+	$one->begin_work;
+	is($one->selectrow_array(q{select fpm.ledger_archive('2020-02-01')}), 'fpm.ai_usage_tracking_2020_02', 'one does it');
+	my ($other, $end) = meanwhile(sub { ($_[0]->selectrow_array(q{select fpm.ledger_archive('2020-02-01')}))[0] // 'null' });
+	await_wait($other, $one->{pg_pid});
+	$one->commit;
+	$one->disconnect;
+	is($end->(), 'null', 'the other finds it done');
+	$dbh->do('delete from public.user_profiles where id = ?', undef, $id);
+	$dbh->do('drop table fpm.ai_usage_tracking_2020_02');
+	$dbh->do('delete from fpm.archived_months');
+};
+
 subtest 'a crash of the database' => sub {
 	my $id = supplier('enterprise');
 	my @tickets = map { (admit($dbh, $id))[1] } 1 .. 20;
