@@ -6,7 +6,7 @@
 --             p_cache_max  the most bytes of answers that the cache may keep; null: no bound
 -- Returns:    one row: how many reservations expired, how many cache entries and how many idempotency keys went, and whether there is more of any
 -- Calls:      fpm.create_partitions, fpm.end_calls, fpm.sweep_cache, fpm.bound_cache, fpm.sweep_idempotency
--- Tables:     writes fpm.ai_usage_open, fpm.refusals, fpm.idempotency_keys, and what those write
+-- Tables:     reads public.user_profiles; writes fpm.ai_usage_open, fpm.refusals, fpm.idempotency_keys, and what those write
 --
 -- Call it in a transaction of its own. One general sweep is at work at a time, whichever machine's it is: another finds the lock taken and does nothing. Sweeps
 -- after dead workers run beside it. It waits for an advisory lock only as long as it holds none that others wait for, so it takes part in no deadlock.
@@ -48,6 +48,7 @@ begin
 		select o.id, o.created_at, o.prompt_estimate, o.max_tokens, fpm.lock_key(o.supplier_id, o.feature_type) as lock_key
 		from fpm.ai_usage_open o
 		where o.expires_at <= clock_timestamp() and (p_worker is null or o.worker = p_worker)
+			and (select u.id from public.user_profiles u where u.id = o.supplier_id for key share skip locked) is not null -- else end_calls could not end it now
 		order by o.expires_at limit v_portion
 	loop
 		v_seen := v_seen + 1;

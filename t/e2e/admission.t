@@ -375,6 +375,22 @@ subtest 'an entry that is made and hit between the look of a settlement and its 
 	audit_is_clean('all is equal');
 };
 
+subtest 'more than a sweep takes at once, of a supplier that is being deleted' => sub {
+	my ($gone, $stays) = map { supplier('enterprise') } 1, 2;
+	my $calls = q{select count(a.verdict) from generate_series(1, ?::int) i,
+		fpm.admit(?, 'r' || i, 'email_template', '/e', 'openai', 'gpt-4o-mini', 0, 0, 0, 1000, 250, 1000, null, 'off', 0, 0, 0, 'w', false) a};
+	$dbh->do($calls, undef, 1001, sha256_hex($gone));
+	$dbh->do($calls, undef, 3, sha256_hex($stays));
+	my $deletes = $pg->dbh;
+	$deletes->begin_work;
+	$deletes->do('delete from public.user_profiles where id = ?', undef, $gone);
+	is($dbh->selectrow_array('select expired from fpm.sweep(null)'), 3, 'the others are swept');
+	$deletes->commit;
+	$deletes->disconnect;
+	is($dbh->selectrow_array('select expired from fpm.sweep(null)'), 0, 'and nothing is left of it');
+	audit_is_clean('all is equal');
+};
+
 # A month that began without a partition, because no sweep was there to make it, is given one while calls go on.
 subtest 'a partition that is made while calls end' => sub {
 	my ($id) = supplier('enterprise');
