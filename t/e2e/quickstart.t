@@ -1,0 +1,144 @@
+#!/usr/bin/perl
+# quickstart.t - ./quickstart where things go wrong: interrupted, hung up, half of it dead, in an odd environment. The installation is left out (what
+# is missing would be installed, so that dpkg-query is told to say that nothing is) and so is the build, which is this one; t/check/demo tries both.
+use strict;
+use warnings;
+
+use Cwd qw(abs_path);
+use FastCGI;
+use Fcntl qw(O_NOCTTY O_NONBLOCK O_RDONLY O_RDWR);
+use File::Temp qw(tempdir);
+use Harness::Process qw(await patience);
+use IO::Select;
+use IO::Socket::INET;
+use POSIX ();
+use Test::More;
+
+my $source = abs_path($ENV{PROMPT_FPM_SRC} // '.');
+my $build = abs_path($ENV{PROMPT_FPM_BUILD} // '.');
+my $root = $> == 0;
+plan skip_all => 'lighttpd is not installed' unless grep { -x "$_/lighttpd" } split(/:/, $ENV{PATH}), '/usr/sbin';
+plan skip_all => 'there are no users postgres and www-data to become' if $root && grep { !defined getpwnam $_ } qw(postgres www-data);
+
+my $dir = tempdir('pf-quickstart-XXXXXX', DIR => '/tmp', CLEANUP => 1);
+my ($owner, $quickstart) = ($$, "$dir/quickstart");
+chmod 0755, $dir;
+system('cp', '-a', map({ "$source/$_" } qw(quickstart .ci etc sql)), "$dir/") == 0 or BAIL_OUT('the checkout cannot be copied');
+system("mkdir -p '$dir/var' '$dir/build-aux' '$dir/bin' && ln -s '$build' '$dir/var/build'") == 0 or BAIL_OUT('no place for a state');
+executable($_, '') for "$dir/configure", "$dir/Makefile.in", "$dir/build-aux/tap-driver.sh";
+executable("$dir/bin/dpkg-query", "#!/bin/sh\nprintf installed\n");
+delete @ENV{grep { /^(?:PG|MAKE|MFLAGS|CDPATH$|OPENAI_|ANTHROPIC_|LOCAL_BASE_URL|DEFAULT_MODEL|\w*_proxy$)/i } keys %ENV};
+@ENV{qw(PATH PORT)} = ("$dir/bin:$ENV{PATH}", free_port());
+
+$SIG{$_} = sub { exit 1 } for qw(INT TERM HUP);
+END {
+	local $?;
+	system("'$quickstart' stop >/dev/null 2>&1") if defined $owner && $owner == $$;
+}
+
+sub executable {
+	my ($file, $text) = @_;
+	open my $out, '>', $file or die "$file: $!";
+	print $out $text;
+	close $out;
+	chmod 0755, $file;
+}
+
+sub slurp {
+	my ($file) = @_;
+	open my $in, '<', $file or return '';
+	local $/;
+	return <$in> // '';
+}
+
+sub free_port { return IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)->sockport }
+
+# Runs one command of it to its end; (exit status, what it printed).
+sub run {
+	my (@arguments) = @_;
+	my $said = `'$quickstart' @arguments 2>&1 </dev/null`;
+	return ($? >> 8, $said);
+}
+
+# Starts it in the foreground in a session of its own, with its output where `open` opens it, and reads that from $from until it says the words.
+sub foreground {
+	my ($from, $open, $until) = @_;
+	my $pid = fork // die "fork: $!";
+	if (!$pid) {
+		POSIX::setsid();
+		$SIG{$_} = 'DEFAULT' for qw(INT TERM HUP PIPE);
+		open STDOUT, '>&', $open->();
+		open STDERR, '>&', \*STDOUT;
+		close $from;
+		exec $quickstart or POSIX::_exit(127);
+	}
+	my ($said, $select) = ('', IO::Select->new($from));
+	while ($said !~ /$until/ && $select->can_read(patience(60)) && sysread $from, $said, 4096, length $said) { }
+	like($said, $until, 'it runs');
+	return $pid;
+}
+
+# The same with its output in a pipe: its process id, and the end that we read.
+sub piped {
+	my ($until) = @_;
+	my $fifo = "$dir/fifo";
+	POSIX::mkfifo($fifo, 0600);
+	sysopen my $from, $fifo, O_RDONLY | O_NONBLOCK or die "$fifo: $!";
+	my $pid = foreground($from, sub { open my $to, '>', $fifo or die "$fifo: $!"; return $to }, $until);
+	return ($pid, $from);
+}
+
+# The processes that it started: name => process id.
+sub parts {
+	my %parts = map { m{([\w-]+)\.ours$} ? ($1 => (split ' ', slurp($_))[0]) : () } glob "$dir/var/run/*.ours";
+	my ($postgres) = slurp("$dir/var/pg/postmaster.pid") =~ /^(\d+)/;
+	return (%parts, $postgres ? (postgres => $postgres) : ());
+}
+
+sub is_gone { return slurp("/proc/$_[0]/stat") !~ /\) [^ZX] / }
+
+# All that ran is gone by the time it ends.
+sub ends {
+	my ($pid, %parts) = @_;
+	ok((await { waitpid($pid, POSIX::WNOHANG()) == $pid } 60), 'it ends') or kill 'KILL', $pid;
+	ok((await { is_gone($parts{$_}) } 2), "and so has $_") for sort keys %parts;
+	is_deeply({parts()}, {}, 'nothing else runs');
+}
+
+# A pseudo-terminal: its master, and what opens the other end.
+sub terminal {
+	my $number = pack 'i', 0;
+	sysopen my $master, '/dev/ptmx', O_RDWR | O_NOCTTY or return;
+	ioctl($master, 0x40045431, $number) && ioctl($master, 0x80045430, $number) or return; # TIOCSPTLCK, TIOCGPTN
+	return ($master, sub { open my $slave, '+<', '/dev/pts/' . unpack 'i', $number or die "pts: $!"; return $slave });
+}
+
+subtest 'interrupted when nobody reads any more' => sub {
+	my ($pid, $from) = piped(qr/Ctrl-C stops it all/);
+	my %parts = parts();
+	is(join(' ', sort keys %parts), 'postgres prompt-fpm web', 'all of it');
+	close $from;
+	kill 'INT', $pid;
+	ends($pid, %parts);
+};
+
+subtest 'interrupted twice' => sub {
+	my ($pid, $from) = piped(qr/Ctrl-C stops it all/);
+	my %parts = parts();
+	my $request = FastCGI->start("$dir/var/run/prompt-fpm.sock", uri => '/api/ai/ping', method => 'POST', body => 'x', hold => 1);
+	kill 'INT', $pid;
+	ok((await { is_gone($parts{web}) }), 'it stops');
+	kill 'INT', $pid;
+	$request->release;
+	ends($pid, %parts);
+};
+
+subtest 'its terminal is closed' => sub {
+	my ($master, $slave) = terminal() or plan skip_all => 'there are no pseudo-terminals';
+	my $pid = foreground($master, $slave, qr/Ctrl-C stops it all/);
+	my %parts = parts();
+	close $master;
+	ends($pid, %parts);
+};
+
+done_testing();
