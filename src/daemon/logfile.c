@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -17,13 +18,23 @@ static bool owner_known, takes_stderr;
 static uid_t owner;
 static gid_t owner_group;
 
+/* A plain file of that name and of no other. Whoever may write in its directory, the workers' user perhaps, could have put a link to a file of root's
+ * there, and an operator a device: neither is given away. */
+static bool is_plain(const char *name, int fd)
+{
+	struct stat opened, there;
+
+	return fstat(fd, &opened) == 0 && lstat(name, &there) == 0 && S_ISREG(opened.st_mode) && opened.st_nlink == 1 && opened.st_dev == there.st_dev &&
+	       opened.st_ino == there.st_ino;
+}
+
 static enum rc open_file(const char *name)
 {
 	int fd = open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
 
 	if (fd < 0)
 		return RC_SYS;
-	if (owner_known && geteuid() == 0 && fchown(fd, owner, owner_group) != 0)
+	if (owner_known && geteuid() == 0 && is_plain(name, fd) && fchown(fd, owner, owner_group) != 0)
 		log_msg(LOG_WARN_, "log", "%s cannot be given to the workers' user: %s", name, strerror(errno));
 	if (log_fd < 0)
 		log_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);

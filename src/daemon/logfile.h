@@ -7,8 +7,8 @@
 #include "base/settings.h"
 #include "daemon/privilege.h"
 
-/* Opens settings->error_log to append to ("" for standard error) and sets the level. A new file is given to the children's user, who must be able to
- * open it again. RC_SYS, and then lines go where they went before. */
+/* Opens settings->error_log to append to ("" for standard error) and sets the level. A plain file is given to the children's user, who must be able to
+ * open it again; a link or a device stays whose it is. RC_SYS, and then lines go where they went before. */
 enum rc logfile_open(const struct settings *settings, const struct identity *identity) MUST_CHECK;
 
 /* Opens the file of that name anew, after it was moved away (log rotation). Lines go on to the old file where that fails. */

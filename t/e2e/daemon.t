@@ -166,6 +166,16 @@ subtest 'workers that are not root' => sub {
 	rename "$d->{base}.log", "$d->{base}.log.1";
 	$d->{process}->signal('USR1');
 	ok((await { -e "$d->{base}.log" && (stat _)[4] == $owner }), 'a new log file is theirs');
+	spew("$d->{base}.precious", '');
+	chmod 0600, "$d->{base}.precious";
+	rename "$d->{base}.log", "$d->{base}.log.2";
+	symlink "$d->{base}.precious", "$d->{base}.log";
+	$d->{process}->signal('USR1');
+	ok((await { slurp("$d->{base}.log.2") =~ /cannot be opened again: Permission denied/ || (stat "$d->{base}.precious")[4] == $owner }), 'where a link lies in its place');
+	is((stat "$d->{base}.precious")[4], 0, 'what it leads to is not given away');
+	unlink "$d->{base}.log";
+	$d->{process}->signal('USR1');
+	ok((await { -e "$d->{base}.log" }), 'the link taken away, there is a log again');
 	kill 'KILL', (serving($d))[0];
 	ok((await { state_of($d)->{'workers died'} == 1 && @{[serving($d)]} == 2 }), 'one that dies is replaced');
 	settings($d, group => 'daemon');
