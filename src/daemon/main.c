@@ -1,6 +1,7 @@
 /*
  * main.c - the daemon's command line.
  */
+#include <fcntl.h>
 #include <getopt.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -30,6 +31,18 @@ static const char usage[] = "Usage: prompt-fpm [OPTION]...\n"
                             "SIGTERM ends it once the requests in hand are answered, SIGHUP reloads settings and endpoints,\n"
                             "SIGUSR1 reopens error_log.\n";
 
+/* Where whoever started us has closed one of the first three descriptors, the next file to be opened would be taken for standard input or output. */
+static void open_standard(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 /* Hundreds of threads that mostly wait: glibc's arenas and caches for each of them scatter what requests free over all, and never give it back. With
  * a thousand streams at once that is a quarter of the memory, and it makes nothing faster here. The caches can be turned off before a program starts
  * and at no other time, so it starts itself again; an operator's own GLIBC_TUNABLES stand. */
@@ -58,6 +71,7 @@ int main(int argc, char **argv)
 	struct master_options wanted = {.config = CONFIG_FILE, .inherited = fcgi_inherited()};
 	bool test = false;
 
+	open_standard();
 	for (int option; (option = getopt_long(argc, argv, "c:tFRvh", options, NULL)) != -1;) {
 		switch (option) {
 		case 'c':

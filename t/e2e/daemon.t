@@ -430,6 +430,13 @@ subtest 'in the background' => sub {
 	like(readlink "/proc/$pid/fd/$_", qr{^/dev/null$}, "and keeps nothing of the terminal: $_") for 0 .. 2;
 	kill 'TERM', $pid;
 	ok((await { is_gone($pid) }));
+	$d = prepare('global.daemonize' => 'yes');
+	is(system('sh', '-c', 'exec "$@" <&- >&- 2>&-', 'sh', $program, '-c', $d->{config}, $root ? '-R' : ()), 0, 'started without standard input and output');
+	is(ping($d), 'pong', 'it serves');
+	chomp($pid = slurp("$d->{base}.pid"));
+	unlike(readlink("/proc/$pid/fd/$_") // '', qr/socket|signalfd|pipe/, "and has nothing of its own in their place: $_") for 0 .. 2;
+	kill 'TERM', $pid;
+	ok((await { is_gone($pid) }), 'and it hears of signals') or kill 'KILL', $pid;
 	$d = prepare('global.daemonize' => 'yes', 'global.pid' => "$dir/none/pid");
 	($status, $text) = outcome($d);
 	is($status, 1);
