@@ -239,6 +239,7 @@ static void reload(struct master *master)
 		return;
 	}
 	warn_of_listen(master, settings);
+	privilege_limits(settings->pm_threads);
 	rc = pool_begin(&master->pool, settings, &identity);
 	if (rc != RC_OK)
 		keep_old(master, rc == RC_UNAVAILABLE ? "too many workers of earlier reloads still finish" : rc_name(rc));

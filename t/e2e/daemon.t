@@ -342,6 +342,17 @@ subtest 'a reload refuses and cuts nothing' => sub {
 	stop($d);
 };
 
+subtest 'a reload that needs more descriptors' => sub {
+	my $d = start();
+	is(system('prlimit', '--pid', $d->{process}->pid, '--nofile=300:300'), 0, 'there are few');
+	settings($d, 'pm.threads' => 100);
+	$d->{process}->signal('HUP');
+	ok((await { state_of($d)->{reloads} == 1 }), 'it reloads');
+	my $raised = !grep { slurp("/proc/$_/limits") !~ /^Max open files +728 /m } serving($d);
+	ok($raised || logged($d) =~ /a worker may open 300 files; .* it can need 728/, 'it gets six a thread and some, or says that it cannot');
+	stop($d);
+};
+
 subtest 'reloads that fail' => sub {
 	my $d = start();
 	my @old = serving($d);
