@@ -141,4 +141,14 @@ subtest 'its terminal is closed' => sub {
 	ends($pid, %parts);
 };
 
+subtest 'in an odd environment' => sub {
+	local %ENV = (%ENV, http_proxy => 'http://127.0.0.1:1', all_proxy => 'http://127.0.0.1:1', PGSERVICE => 'none', PGHOSTADDR => '127.0.0.9', CDPATH => '/tmp');
+	my ($name) = $dir =~ m{([^/]+)$};
+	my $said = `cd /tmp && bash $name/quickstart start 2>&1 </dev/null`;
+	is($?, 0, 'a proxy, a database of another program, other places to change to: it starts') or diag($said);
+	like((run('env'))[1], qr/^export PROMPT_FPM_URL=http:/m, 'it runs');
+	is((run('stop'))[0], 0, 'it stops');
+	is_deeply({parts()}, {}, 'nothing runs any more');
+};
+
 done_testing();
