@@ -33,7 +33,9 @@ delete @ENV{grep { /^(?:PG|MAKE|MFLAGS|CDPATH$|OPENAI_|ANTHROPIC_|LOCAL_BASE_URL
 $SIG{$_} = sub { exit 1 } for qw(INT TERM HUP);
 END {
 	local $?;
-	system("'$quickstart' stop >/dev/null 2>&1") if defined $owner && $owner == $$;
+	return unless defined $owner && $owner == $$;
+	1 while waitpid(-1, POSIX::WNOHANG()) > 0;
+	system("timeout 60 '$quickstart' stop >/dev/null 2>&1");
 }
 
 sub executable {
@@ -149,6 +151,21 @@ subtest 'in an odd environment' => sub {
 	like((run('env'))[1], qr/^export PROMPT_FPM_URL=http:/m, 'it runs');
 	is((run('stop'))[0], 0, 'it stops');
 	is_deeply({parts()}, {}, 'nothing runs any more');
+};
+
+# As in a container whose first process takes note of nobody's end.
+subtest 'where the dead stay' => sub {
+	my %prctl = (x86_64 => 157, aarch64 => 167);
+	my $prctl = $prctl{(POSIX::uname())[4]};
+	plan skip_all => 'the number of prctl is not known here' unless $prctl;
+	is(syscall($prctl, 36, 1, 0, 0, 0), 0, 'what loses its parent is ours'); # PR_SET_CHILD_SUBREAPER
+	is((run('start'))[0], 0, 'it starts');
+	my %parts = parts();
+	system('timeout', patience(30), $quickstart, 'stop');
+	is($?, 0, 'it stops, and waits for nobody who is dead');
+	like(slurp("/proc/$parts{$_}/stat"), qr/\) Z /, "$_ is") for qw(prompt-fpm web);
+	syscall($prctl, 36, 0, 0, 0, 0);
+	1 while waitpid(-1, POSIX::WNOHANG()) > 0;
 };
 
 done_testing();
