@@ -153,6 +153,22 @@ subtest 'in an odd environment' => sub {
 	is_deeply({parts()}, {}, 'nothing runs any more');
 };
 
+subtest 'what is left of an earlier start' => sub {
+	for my $victim (qw(prompt-fpm web)) {
+		is((run('start'))[0], 0, 'it starts');
+		my %before = parts();
+		kill 'KILL', $before{$victim};
+		ok((await { is_gone($before{$victim}) }), "$victim dies");
+		local $ENV{PORT} = free_port();
+		my ($status, $said) = run('start');
+		is($status, 0, 'it starts again, on another port') or diag($said);
+		my %after = parts();
+		isnt($after{$_}, $before{$_}, "another $_, which has the new settings") for qw(prompt-fpm web);
+		is((run('stop'))[0], 0, 'it stops');
+		ok((await { is_gone($before{$_}) && is_gone($after{$_}) } 2), "no $_ runs any more") for qw(prompt-fpm web);
+	}
+};
+
 # As in a container whose first process takes note of nobody's end.
 subtest 'where the dead stay' => sub {
 	my %prctl = (x86_64 => 157, aarch64 => 167);
