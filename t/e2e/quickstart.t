@@ -135,6 +135,21 @@ subtest 'interrupted twice' => sub {
 	ends($pid, %parts);
 };
 
+subtest 'interrupted while another one waits' => sub {
+	my ($pid, $from) = piped(qr/starting the database/);
+	kill 'STOP', $pid;
+	my $other = Harness::Process->start(name => 'other', dir => $dir, command => [$quickstart, 'start']);
+	ok((await { (readlink("/proc/@{[$other->pid]}/fd/9") // '') =~ /lock$/ }), 'it waits');
+	kill $_, $pid for qw(INT CONT);
+	close $from;
+	ok((await { waitpid($pid, POSIX::WNOHANG()) == $pid } 60), 'the one ends');
+	ok($other->wait(60), 'the other starts');
+	is($other->status, 0, 'and says so') or diag($other->output);
+	my %parts = parts();
+	ok(!is_gone($parts{$_}), "$_ runs") for qw(postgres prompt-fpm web);
+	is((run('stop'))[0], 0, 'it stops');
+};
+
 subtest 'its terminal is closed' => sub {
 	my ($master, $slave) = terminal() or plan skip_all => 'there are no pseudo-terminals';
 	my $pid = foreground($master, $slave, qr/Ctrl-C stops it all/);
