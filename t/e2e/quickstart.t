@@ -34,6 +34,7 @@ $SIG{$_} = sub { exit 1 } for qw(INT TERM HUP);
 END {
 	local $?;
 	return unless defined $owner && $owner == $$;
+	kill 'INT', servers();
 	1 while waitpid(-1, POSIX::WNOHANG()) > 0;
 	system("timeout 60 '$quickstart' stop >/dev/null 2>&1");
 }
@@ -99,6 +100,9 @@ sub parts {
 
 sub is_gone { return slurp("/proc/$_[0]/stat") !~ /\) [^ZX] / }
 
+# The process ids of PostgreSQL servers of ours, whether they have written a pid file or not.
+sub servers { return grep { slurp("/proc/$_/cmdline") =~ m{/postgres\0-D\0\Q$dir\E/var/pg\0} } map { m{(\d+)$} } glob '/proc/[0-9]*' }
+
 # All that ran is gone by the time it ends.
 sub ends {
 	my ($pid, %parts) = @_;
@@ -133,6 +137,17 @@ subtest 'interrupted twice' => sub {
 	kill 'INT', $pid;
 	$request->release;
 	ends($pid, %parts);
+};
+
+# A server that is just starting has not said yet who it is.
+subtest 'interrupted while the database starts' => sub {
+	for my $round (1 .. 10) {
+		my ($pid, $from) = piped(qr/starting the database/);
+		select undef, undef, undef, $round / 250;
+		kill 'INT', $pid;
+		ok((await { waitpid($pid, POSIX::WNOHANG()) == $pid } 60), 'it ends');
+		ok((await { !servers() }), 'no server is left') or last;
+	}
 };
 
 subtest 'interrupted while another one waits' => sub {
