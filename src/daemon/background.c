@@ -4,19 +4,25 @@
 #include "daemon/background.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The daemon's start, seen from the process that was started: its status, or 1 where it ended without a word. */
+/* The daemon's start, seen from the process that was started: its status, or 1 where it ended without a word. It may be interrupted: the signals are
+ * the daemon's to block. */
 static _Noreturn void await(int fd)
 {
 	unsigned char status = 1;
 	char text[1024];
-	bool told = read(fd, &status, 1) == 1;
+	sigset_t none;
+	bool told;
 
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	told = read(fd, &status, 1) == 1;
 	for (ssize_t n; told && (n = read(fd, text, sizeof text)) > 0;)
 		fwrite(text, 1, (size_t)n, stderr);
 	exit(status);
