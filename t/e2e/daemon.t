@@ -439,14 +439,15 @@ subtest 'in the background' => sub {
 	$d = prepare('global.daemonize' => 'yes', 'global.error_log' => undef);
 	is((outcome($d))[0], 0, 'without a log file it goes as well');
 	chomp($pid = slurp("$d->{base}.pid"));
-	like(readlink "/proc/$pid/fd/$_", qr{^/dev/null$}, "and keeps nothing of the terminal: $_") for 0 .. 2;
+	# Nobody but root may look at a process that keeps its memory to itself.
+	like(readlink "/proc/$pid/fd/$_", qr{^/dev/null$}, "and keeps nothing of the terminal: $_") for $root ? 0 .. 2 : ();
 	kill 'TERM', $pid;
 	ok((await { is_gone($pid) }));
 	$d = prepare('global.daemonize' => 'yes');
 	is(system('sh', '-c', 'exec "$@" <&- >&- 2>&-', 'sh', $program, '-c', $d->{config}, $root ? '-R' : ()), 0, 'started without standard input and output');
 	is(ping($d), 'pong', 'it serves');
 	chomp($pid = slurp("$d->{base}.pid"));
-	unlike(readlink("/proc/$pid/fd/$_") // '', qr/socket|signalfd|pipe/, "and has nothing of its own in their place: $_") for 0 .. 2;
+	unlike(readlink "/proc/$pid/fd/$_", qr/socket|signalfd|pipe/, "and has nothing of its own in their place: $_") for $root ? 0 .. 2 : ();
 	kill 'TERM', $pid;
 	ok((await { is_gone($pid) }), 'and it hears of signals') or kill 'KILL', $pid;
 	$d = prepare('global.daemonize' => 'yes', 'global.pid' => "$dir/none/pid");
