@@ -38,7 +38,7 @@ static enum rc explain(struct arena *arena, int code, size_t offset, const char 
 	return *reason == NULL ? RC_NOMEM : RC_INVALID;
 }
 
-/* The syntax of ECMA-262 where PCRE2 can be told of it: \uhhhh and [] are meant as there, and "$" only at the very end. \d \w \b are ASCII
+/* The syntax of ECMA-262 where PCRE2 can be told of it: \uhhhh, \u{h} and [] are meant as there, and "$" only at the very end. \d \w \b are ASCII
  * in both; UCP stays off for that. What would reach outside of the subject or call out is off. */
 static pcre2_code *compile(const char *pattern, int *code, size_t *offset)
 {
@@ -53,6 +53,7 @@ static pcre2_code *compile(const char *pattern, int *code, size_t *offset)
 	pcre2_set_max_pattern_length(context, PATTERN_MAX);
 	pcre2_set_parens_nest_limit(context, 50);
 	pcre2_set_newline(context, PCRE2_NEWLINE_ANYCRLF);
+	pcre2_set_compile_extra_options(context, PCRE2_EXTRA_ALT_BSUX);
 	compiled = pcre2_compile((PCRE2_SPTR)pattern, strlen(pattern), options, code, offset, context);
 	pcre2_compile_context_free(context);
 	return compiled;
