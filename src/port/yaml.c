@@ -16,6 +16,8 @@ struct reader {
 	yaml_parser_t parser;
 	yaml_event_t event; /* the current one; holds memory of libyaml's until the next */
 	bool has_event;
+	const char *text;
+	size_t len;
 	struct arena *arena;
 	struct yaml_error error;
 };
@@ -37,6 +39,22 @@ static void drop_event(struct reader *rd)
 	rd->has_event = false;
 }
 
+/* Of a byte that libyaml cannot read, it tells the offset and no more. */
+static void locate(struct reader *rd, size_t offset)
+{
+	rd->error.line = rd->error.column = 1;
+	for (size_t i = 0; i < offset && i < rd->len; i++) {
+		unsigned char c = (unsigned char)rd->text[i];
+
+		if (c == '\n' || (c == '\r' && (i + 1 == rd->len || rd->text[i + 1] != '\n'))) {
+			rd->error.line++;
+			rd->error.column = 1;
+		} else {
+			rd->error.column += (c & 0xC0) != 0x80;
+		}
+	}
+}
+
 /* libyaml's own complaint, such as "did not find expected ',' or ']'". */
 static enum rc library_error(struct reader *rd)
 {
@@ -47,6 +65,8 @@ static enum rc library_error(struct reader *rd)
 		return RC_NOMEM;
 	rd->error.line = (unsigned)parser->problem_mark.line + 1;
 	rd->error.column = (unsigned)parser->problem_mark.column + 1;
+	if (parser->error == YAML_READER_ERROR)
+		locate(rd, parser->problem_offset);
 	rd->error.reason = arena_printf(rd->arena, "%s%s%s", parser->context == NULL ? "" : parser->context, parser->context == NULL ? "" : ": ", problem);
 	return rd->error.reason == NULL ? RC_NOMEM : RC_INVALID;
 }
@@ -292,7 +312,7 @@ static enum rc read_document(struct reader *rd, struct value **out)
 
 enum rc yaml_parse(struct arena *arena, const char *text, size_t n, struct value **out, struct yaml_error *error)
 {
-	struct reader rd = {.arena = arena};
+	struct reader rd = {.text = text, .len = n, .arena = arena};
 	enum rc rc;
 
 	if (!yaml_parser_initialize(&rd.parser))

@@ -78,8 +78,10 @@ static const struct {
 	{"a: b: c\n", 1, 5, NULL},
 	{"\ta: 1\n", 1, 1, NULL},
 	{"a: \"\\q\"\n", 1, 5, NULL},
-	{"a: \x01\n", 0, 0, NULL},
-	{"a: \xff\n", 0, 0, NULL},
+	{"a: \x01\n", 1, 4, "control characters are not allowed"},
+	{"a: 1\nb: 2\r\nc: 3\rd: é\x0c\n", 4, 5, "control characters are not allowed"},
+	{"# é\n\x7f", 2, 1, "control characters are not allowed"},
+	{"a: 1\nb: \xff\n", 2, 4, "invalid leading UTF-8 octet"},
 };
 
 START_TEST(refuses)
