@@ -12,16 +12,22 @@ void diagnostics_init(struct diagnostics *list, struct arena *arena, const char 
 	*list = (struct diagnostics){.arena = arena, .file = file};
 }
 
+bool diagnostics_full(const struct diagnostics *list)
+{
+	return list->errors + list->warnings >= DIAGNOSTIC_MAX;
+}
+
 /* An entry that finds no memory is still counted: a file with an error never loads for lack of the words for it. */
 static void add(struct diagnostics *list, struct diagnostic entry, const char *hint, const char *format, va_list ap)
 {
+	bool full = diagnostics_full(list);
 	struct diagnostic *kept;
 
 	if (entry.warning)
 		list->warnings++;
 	else
 		list->errors++;
-	if (list->errors + list->warnings > DIAGNOSTIC_MAX)
+	if (full)
 		return;
 	kept = arena_alloc(list->arena, sizeof *kept);
 	entry.file = arena_strdup(list->arena, list->file); /* a partial's name lives no longer than what was loaded */

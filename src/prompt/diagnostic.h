@@ -33,6 +33,9 @@ void diagnostics_init(struct diagnostics *list, struct arena *arena, const char 
 enum rc diagnostics_error(struct diagnostics *list, unsigned line, unsigned column, const char *hint, const char *format, ...) PRINTF_LIKE(5, 6);
 enum rc diagnostics_warning(struct diagnostics *list, unsigned line, unsigned column, const char *hint, const char *format, ...) PRINTF_LIKE(5, 6);
 
+/* Whether those that come now are counted and no more. */
+bool diagnostics_full(const struct diagnostics *list);
+
 /* "did you mean \"x\"?" where one of the names is nearly the word, else `otherwise` (which may be NULL). In the list's arena; NULL also when out of
  * memory. */
 const char *diagnostics_suggest(struct diagnostics *list, const char *word, const char *const *names, size_t count, const char *otherwise);

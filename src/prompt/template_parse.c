@@ -21,11 +21,14 @@ struct diagnostics *parser_list(struct parser *p)
 	return p->loading->list;
 }
 
+/* Only for those that are kept: each is a walk through the text. */
 static void locate(const struct parser *p, size_t at, unsigned *line, unsigned *column)
 {
+	size_t end = diagnostics_full(p->loading->list) ? 0 : at < p->lexer.len ? at : p->lexer.len;
+
 	*line = p->first_line;
 	*column = p->first_column;
-	for (size_t i = 0; i < at && i < p->lexer.len; i++) {
+	for (size_t i = 0; i < end; i++) {
 		if (p->lexer.text[i] == '\n') {
 			++*line;
 			*column = 1;

@@ -406,6 +406,17 @@ START_TEST(caps_partials)
 }
 END_TEST
 
+/* The places of errors that nobody will read are not looked for: with as many as these it would take minutes. */
+START_TEST(places_what_is_told)
+{
+	struct messages messages;
+
+	ck_assert_int_eq(render(repeat("{{x 1}}", 200000, "", ""), NULL, NULL, &messages), RC_INVALID);
+	ck_assert_uint_eq(list.errors, 200000);
+	ck_assert_uint_eq(list.last->column, 7 * (DIAGNOSTIC_MAX - 1) + 3);
+}
+END_TEST
+
 /* With every amount of memory from none on: it works or says RC_NOMEM. */
 START_TEST(survives_no_memory)
 {
@@ -456,6 +467,7 @@ int main(void)
 	tcase_add_test(tc, compares_contexts_briefly);
 	tcase_add_test(tc, caps_output);
 	tcase_add_test(tc, caps_partials);
+	tcase_add_test(tc, places_what_is_told);
 	tcase_add_test(tc, survives_no_memory);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
