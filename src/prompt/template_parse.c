@@ -29,11 +29,13 @@ static void locate(const struct parser *p, size_t at, unsigned *line, unsigned *
 	*line = p->first_line;
 	*column = p->first_column;
 	for (size_t i = 0; i < end; i++) {
-		if (p->lexer.text[i] == '\n') {
+		const char *c = &p->lexer.text[i];
+
+		if (*c == '\n' || (*c == '\r' && (i + 1 == p->lexer.len || c[1] != '\n'))) {
 			++*line;
 			*column = 1;
 		} else {
-			*column += ((unsigned char)p->lexer.text[i] & 0xC0) != 0x80;
+			*column += ((unsigned char)*c & 0xC0) != 0x80;
 		}
 	}
 }

@@ -245,6 +245,9 @@ START_TEST(counts_lines_of_the_file)
 	ck_assert_int_eq(template_compile(arena, "a\n {{x 1}}", 10, 7, 1, NULL, &template, &list), RC_INVALID);
 	ck_assert_uint_eq(list.first->line, 8);
 	ck_assert_uint_eq(list.first->column, 4);
+	ck_assert_int_eq(template_compile(arena, "a\r\nb\rc\r\r\né{{x 1}}", 18, 1, 1, NULL, &template, &list), RC_INVALID);
+	ck_assert_uint_eq(list.last->line, 5);
+	ck_assert_uint_eq(list.last->column, 4);
 	ck_assert_int_eq(template_compile(arena, "{{> hello}}", 11, 1, 1, NULL, &template, &list), RC_INVALID);
 }
 END_TEST
