@@ -4,7 +4,7 @@
  * How a change is live on the next request without a storm of stat calls: every directory that holds an endpoint is watched through inotify. A
  * request asks the kernel what changed (one read, which nearly always finds nothing) and looks whether its directory still is the one that is
  * watched (one stat: deployments swap whole directories). Only what changed is loaded again, by the request that wants it. Files whose changes the
- * kernel cannot tell (network file systems, symbolic links) are looked at themselves, once per request, with their partials.
+ * kernel cannot tell (network file systems, links of both kinds) are looked at themselves, once per request, with their partials.
  *
  * One mutex guards it all, held for these two calls and for the loading of what changed; an endpoint in use is counted, and one that was replaced
  * goes with its last user.

@@ -99,6 +99,7 @@ static enum rc read_regular(struct loading *ld, int fd, const char *file, struct
 	if (fstat(fd, &st) != 0)
 		return system_error(ld, file, "cannot be read");
 	stamp_from(&st, stamp);
+	ld->trace->linked |= st.st_nlink > 1;
 	if (!S_ISREG(st.st_mode))
 		return file_error(ld, file, "it is not a regular file");
 	if (st.st_size > FILE_MAX)

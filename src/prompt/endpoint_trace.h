@@ -17,7 +17,7 @@ struct endpoint_stamp {
 
 struct endpoint_trace {
 	struct endpoint_stamp file;
-	bool linked; /* the file, or a partial, is a symbolic link: changes happen elsewhere */
+	bool linked; /* the file, or a partial, is a symbolic link or has a second name: changes happen elsewhere */
 	struct {
 		char name[ENDPOINT_NAME_MAX + 1];
 		struct endpoint_stamp stamp;

@@ -308,6 +308,17 @@ START_TEST(follows_linked_files)
 }
 END_TEST
 
+/* Written by its other name, in a directory that nobody watches. */
+START_TEST(follows_files_of_two_names)
+{
+	put("elsewhere", "there");
+	ck_assert_int_eq(link(path("elsewhere"), path("pool/l.prompt")), 0);
+	ck_assert_str_eq(get("/api/ai/l", NULL), "there");
+	put("elsewhere", "changed there");
+	ck_assert_str_eq(get("/api/ai/l", NULL), "changed there");
+}
+END_TEST
+
 START_TEST(holds_what_is_in_use)
 {
 	const struct endpoint *old, *new;
@@ -597,6 +608,7 @@ static void add_all(TCase *tc)
 	tcase_add_test(tc, follows_swapped_directories);
 	tcase_add_test(tc, follows_linked_directories);
 	tcase_add_test(tc, follows_linked_files);
+	tcase_add_test(tc, follows_files_of_two_names);
 	tcase_add_test(tc, holds_what_is_in_use);
 	tcase_add_test(tc, bounds_the_guests);
 	tcase_add_test(tc, does_without_a_pool);
