@@ -1,7 +1,6 @@
 /*
  * new.c - promptctl new: a commented starting file, so that a first endpoint is an edit and not a blank page.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 
 #include "base/str.h"
 #include "ctl/ctl.h"
+#include "prompt/endpoint_trace.h"
 
 static const char start[] =
 	"---\n"
@@ -50,16 +50,6 @@ static const char start[] =
 	"{{role \"user\"}}\n"
 	"{{question}}\n";
 
-static bool is_name(const char *name)
-{
-	if (!isalnum((unsigned char)*name))
-		return false;
-	for (; *name != '\0'; name++)
-		if (!isalnum((unsigned char)*name) && strchr("-_.", *name) == NULL)
-			return false;
-	return true;
-}
-
 static enum ctl_status write_out(const char *path)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -82,17 +72,19 @@ static enum ctl_status write_out(const char *path)
 enum ctl_status new_run(struct ctl *ctl)
 {
 	const char *given, *slash, *name, *path;
-	size_t n;
+	size_t n, suffix;
 
 	if (!ctl_options(ctl, NULL, 0, 1, 1))
 		return ctl->status;
 	given = ctl->operands[0];
 	slash = strrchr(given, '/');
 	name = slash == NULL ? given : slash + 1;
-	n = strlen(given);
-	if (!is_name(name) || str_eq(name, ".prompt"))
-		return ctl_misused(ctl, "\"%s\" is no name for an endpoint: letters, digits, \"-\", \"_\" and \".\", a letter or digit first", name);
-	path = arena_printf(ctl->arena, "%s%s", given, n > 7 && str_eq(given + n - 7, ".prompt") ? "" : ".prompt");
+	n = strlen(name);
+	suffix = n >= 7 && str_eq(name + n - 7, ".prompt") ? 7 : 0;
+	if (!endpoint_name_valid(name, n - suffix, false))
+		return ctl_misused(ctl, "\"%s\" is no name for an endpoint: letters, digits, \"-\", \"_\" and \".\", at most %u, a letter or digit first", name,
+		                   ENDPOINT_NAME_MAX);
+	path = arena_printf(ctl->arena, "%s%s", given, suffix > 0 ? "" : ".prompt");
 	if (path == NULL)
 		return ctl_cannot("out of memory");
 	if (write_out(path) != CTL_DONE)

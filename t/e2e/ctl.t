@@ -116,7 +116,10 @@ subtest 'new' => sub {
 	is(ctl('', 'new', 'faq2.prompt'), 0, 'the ending may be given');
 	ok(-e "$dir/faq2.prompt", 'and is not doubled');
 	is(ctl('', 'new', $_), 2, "no name: $_") for '_x', '.hidden', 'a b', 'x/', '.prompt', '';
-	is(ctl('', 'new', 'faq' x 100), 2, 'a name that is too long');
+	is(ctl('', 'new', $_), 2, 'a name that is too long') for 'f' x 65, 'f' x 65 . '.prompt', 'faq' x 100;
+	ok(!-e "$dir/" . 'f' x 65 . '.prompt', 'is not written');
+	is(ctl('', 'new', 'f' x 64 . '.prompt'), 0, 'the longest that is served');
+	is(ctl('', 'lint', 'f' x 64 . '.prompt'), 0, 'lints');
 	is(ctl('', 'new', 'no/such/faq'), 2, 'no such directory');
 	like($err, qr/No such file/, 'and says so');
 };
