@@ -60,6 +60,7 @@ static enum rc library_error(struct reader *rd)
 {
 	const yaml_parser_t *parser = &rd->parser;
 	const char *problem = parser->problem == NULL ? "cannot be read" : parser->problem;
+	unsigned from = (unsigned)parser->context_mark.line + 1;
 
 	if (parser->error == YAML_MEMORY_ERROR)
 		return RC_NOMEM;
@@ -67,7 +68,12 @@ static enum rc library_error(struct reader *rd)
 	rd->error.column = (unsigned)parser->problem_mark.column + 1;
 	if (parser->error == YAML_READER_ERROR)
 		locate(rd, parser->problem_offset);
-	rd->error.reason = arena_printf(rd->arena, "%s%s%s", parser->context == NULL ? "" : parser->context, parser->context == NULL ? "" : ": ", problem);
+	if (parser->context == NULL)
+		rd->error.reason = arena_strdup(rd->arena, problem);
+	else if (from == rd->error.line)
+		rd->error.reason = arena_printf(rd->arena, "%s: %s", parser->context, problem);
+	else /* a quote or a bracket that is left open is found out lines later */
+		rd->error.reason = arena_printf(rd->arena, "%s (from line %u): %s", parser->context, from, problem);
 	return rd->error.reason == NULL ? RC_NOMEM : RC_INVALID;
 }
 

@@ -76,6 +76,8 @@ static const struct {
 	{"x: .nan\n", 1, 4, "JSON has no such number; put it in quotes if text is meant"},
 	{"a: [1, 2\n", 2, 1, NULL},
 	{"a: b: c\n", 1, 5, NULL},
+	{"a: 1\nb: \"x\nc: 3\n", 4, 1, "while scanning a quoted scalar (from line 2): found unexpected end of stream"},
+	{"a: {b: [1,\nc: 3\n", 3, 1, "while parsing a flow sequence (from line 1): did not find expected ',' or ']'"},
 	{"\ta: 1\n", 1, 1, NULL},
 	{"a: \"\\q\"\n", 1, 5, NULL},
 	{"a: \x01\n", 1, 4, "control characters are not allowed"},
