@@ -12,7 +12,7 @@ enum ctl_status audit_run(struct ctl *ctl)
 	};
 	struct db_table table;
 
-	if (!ctl_options(ctl, options, COUNT_OF(options), 0, 0))
+	if (!ctl_options(ctl, options, COUNT_OF(options), 0, 0) || !ctl_days(ctl, params))
 		return ctl->status;
 	if (!ctl_ask(ctl, "select check_name as \"check\", subject, expected, found from fpm.audit($1::date, $2::date)", params, 2, &table))
 		return CTL_CANNOT;

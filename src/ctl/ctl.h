@@ -69,6 +69,10 @@ struct ctl_option {
 #define CTL_DAY_SIZE 11
 bool ctl_month(const char *text, char first_day[CTL_DAY_SIZE]) MUST_CHECK;
 
+/* Whether --from and --to, where they are given, are days in that form: the database would take more, each server in its own way. False when the
+ * command is over, as below. */
+bool ctl_days(struct ctl *ctl, const char *const days[2]) MUST_CHECK;
+
 /* Reads the options, which may stand before, between and behind the operands. False when the command is over: help was printed, or the usage is wrong
  * (and has been said); ctl->status says which. */
 bool ctl_options(struct ctl *ctl, const struct ctl_option *options, unsigned count, unsigned least, unsigned most) MUST_CHECK;

@@ -132,15 +132,32 @@ static bool read_form(struct ctl *ctl, const char *name)
 	return over(ctl, ctl_misused(ctl, "--format must be json, csv or text"));
 }
 
+/* Whether the text has a digit where `form` has a 0, and is the same elsewhere. */
+static bool has_form(const char *text, const char *form)
+{
+	for (; *form != '\0'; text++, form++)
+		if (*form == '0' ? *text < '0' || *text > '9' : *text != *form)
+			return false;
+	return *text == '\0';
+}
+
 bool ctl_month(const char *text, char first_day[CTL_DAY_SIZE])
 {
-	static const char form[] = "0000-00";
-
-	for (size_t i = 0; i < sizeof form; i++)
-		if (form[i] == '0' ? text[i] < '0' || text[i] > '9' : text[i] != form[i])
-			return false;
+	if (!has_form(text, "0000-00"))
+		return false;
 	snprintf(first_day, CTL_DAY_SIZE, "%s-01", text);
 	return (text[5] == '0' && text[6] >= '1') || (text[5] == '1' && text[6] <= '2');
+}
+
+bool ctl_days(struct ctl *ctl, const char *const days[2])
+{
+	for (unsigned i = 0; i < 2; i++) {
+		if (days[i] != NULL && !has_form(days[i], "0000-00-00")) {
+			ctl->status = ctl_misused(ctl, "\"%s\" is no day such as 2026-11-27", days[i]);
+			return false;
+		}
+	}
+	return true;
 }
 
 bool ctl_options(struct ctl *ctl, const struct ctl_option *options, unsigned count, unsigned least, unsigned most)

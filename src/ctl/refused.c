@@ -12,7 +12,7 @@ enum ctl_status refused_run(struct ctl *ctl)
 	};
 	struct db_table table;
 
-	if (!ctl_options(ctl, options, COUNT_OF(options), 0, 1))
+	if (!ctl_options(ctl, options, COUNT_OF(options), 0, 1) || !ctl_days(ctl, &params[1]))
 		return ctl->status;
 	params[0] = ctl->operand_count > 0 ? ctl->operands[0] : NULL;
 	if (!ctl_ask(ctl, "select day, supplier_id as supplier, feature_type as feature, reason, count from fpm.refused($1::uuid, $2::date, $3::date)", params, 3,

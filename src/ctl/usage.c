@@ -26,7 +26,7 @@ enum ctl_status usage_run(struct ctl *ctl)
 	};
 	struct db_table table;
 
-	if (!ctl_options(ctl, options, COUNT_OF(options), 0, 1))
+	if (!ctl_options(ctl, options, COUNT_OF(options), 0, 1) || !ctl_days(ctl, &params[1]))
 		return ctl->status;
 	params[0] = ctl->operand_count > 0 ? ctl->operands[0] : NULL;
 	if (!ctl_ask(ctl, ctl->form == CTL_TEXT ? totalled : plain, params, 3, &table))

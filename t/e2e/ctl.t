@@ -444,8 +444,14 @@ subtest 'usage and audit' => sub {
 	is_deeply([map { $_->{requests} } @{decode_json($out)}], [2], 'without a total');
 	is(ctl('', 'usage', @db, '--csv', '--from', '2020-01-01', '--to', '2020-12-31'), 0, 'of another time');
 	is($out, "day,supplier,feature,model,requests,cached,failed,tokens,cost_cents,tokens_saved,saved_cents\r\n", 'is nothing');
-	is(ctl('', 'usage', @db, '--from', 'nonsense'), 2, 'a date that is none');
-	like($err, qr/invalid input syntax for type date: "nonsense"/, 'is named');
+	for my $day ('nonsense', 'yesterday', 'infinity', '01/02/2026', '2026-1-5', '2026-11-27 05:00', '') {
+		for my $command ('usage', 'refused', 'audit') {
+			is(ctl('', $command, @db, '--to', $day), 2, "$command: a date that is none: $day");
+			like($err, qr/^promptctl: "\Q$day\E" is no day such as 2026-11-27\nusage: promptctl $command/, 'is named');
+		}
+	}
+	is(ctl('', 'usage', @db, '--from', '2026-02-30'), 2, 'a day that no calendar has');
+	like($err, qr/"2026-02-30"/, 'is named');
 	is(ctl('', 'usage', @db, $other), 0, 'of another supplier');
 	unlike($out, qr/email_template/, 'is not this one');
 
