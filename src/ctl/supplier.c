@@ -30,6 +30,8 @@ enum ctl_status supplier_tier(struct ctl *ctl)
 
 	if (!ctl_options(ctl, NULL, 0, 2, 2))
 		return ctl->status;
+	if (*ctl->operands[1] == '\0')
+		return ctl_misused(ctl, "TIER is missing");
 	if (!ctl_ask(ctl, "select fpm.supplier_set_tier($1::uuid, $2)", (const char *const *)ctl->operands, 2, &table))
 		return CTL_CANNOT;
 	if (*table.values[0] == 't')

@@ -372,6 +372,9 @@ subtest 'supplier' => sub {
 	like($err, qr/^promptctl: invalid input syntax for type uuid: "x"$/, 'is named');
 	is(ctl('', 'supplier', 'tier', $supplier, 'professional', @db), 0, 'tier');
 	is($pg->psql("select subscription_tier from user_profiles where id = '$supplier'"), 'professional', 'is set');
+	is(ctl('', 'supplier', 'tier', $supplier, '', @db), 2, 'no tier');
+	like($err, qr/^promptctl: TIER is missing\nusage: /, 'is asked for');
+	is($pg->psql("select subscription_tier from user_profiles where id = '$supplier'"), 'professional', 'and takes nobody off his plan');
 	is(ctl('', 'supplier', 'tier', @db, '00000000-0000-4000-8000-00000000000f', 'scale'), 1, 'of nobody');
 	like($err, qr/there is no supplier 0{8}-/, 'is said');
 	is(ctl('', 'supplier', 'list', @db), 0, 'list');
