@@ -59,14 +59,41 @@ static enum rc system_error(struct loading *ld, const char *file, const char *wh
 	return RC_SYS;
 }
 
-static enum rc file_error(struct loading *ld, const char *file, const char *what)
+static enum rc error_at(struct loading *ld, const char *file, unsigned line, unsigned column, const char *what)
 {
 	const char *usual = ld->list->file;
 
 	ld->list->file = file;
-	diagnostics_error(ld->list, 0, 0, NULL, "%s", what);
+	diagnostics_error(ld->list, line, column, NULL, "%s", what);
 	ld->list->file = usual;
 	return RC_INVALID;
+}
+
+static enum rc file_error(struct loading *ld, const char *file, const char *what)
+{
+	return error_at(ld, file, 0, 0, what);
+}
+
+/* Of the character that the text begins with: 0 where it is none, or a NUL. */
+static size_t character_length(const char *text, size_t n)
+{
+	for (size_t len = 1; len <= 4 && len <= n && text[0] != '\0'; len++)
+		if (str_utf8_valid(text, len))
+			return len;
+	return 0;
+}
+
+static enum rc not_text(struct loading *ld, const char *file, const char *bytes, size_t n)
+{
+	unsigned line = 1, column = 1;
+
+	for (size_t at = 0, len; at < n && (len = character_length(bytes + at, n - at)) > 0; at += len) {
+		bool ends = bytes[at] == '\n' || (bytes[at] == '\r' && (at + 1 == n || bytes[at + 1] != '\n'));
+
+		line += ends;
+		column = ends ? 1 : column + 1;
+	}
+	return error_at(ld, file, line, column, "the file is not UTF-8 text");
 }
 
 /* What the file held when its size was asked for. One that is written to just now is found changed, and read again, when it is next asked for. */
@@ -87,7 +114,7 @@ static enum rc read_all(struct loading *ld, int fd, const char *file, size_t siz
 	if (len == 0) /* as it is for a moment while an editor saves */
 		return file_error(ld, file, "the file is empty");
 	if (!str_utf8_valid(bytes, len) || memchr(bytes, '\0', len) != NULL)
-		return file_error(ld, file, "the file is not UTF-8 text");
+		return not_text(ld, file, bytes, len);
 	*out = (struct endpoint_text){.bytes = bytes, .len = len};
 	return RC_OK;
 }

@@ -194,7 +194,7 @@ START_TEST(refuses_partials)
 	refused("d.prompt", "_bad2.prompt: error: it is not a regular file");
 	put_bytes("_bad3.prompt", "\xff", 1);
 	put("e.prompt", "{{> bad3}}");
-	refused("e.prompt", "_bad3.prompt: error: the file is not UTF-8 text");
+	refused("e.prompt", "_bad3.prompt:1:1: error: the file is not UTF-8 text");
 }
 END_TEST
 
@@ -225,7 +225,11 @@ START_TEST(refuses_files)
 	ck_assert_int_eq(load("big.prompt"), RC_OK);
 	free(big);
 	put_bytes("nul.prompt", "a\0b", 3);
-	refused("nul.prompt", "nul.prompt: error: the file is not UTF-8 text");
+	refused("nul.prompt", "nul.prompt:1:2: error: the file is not UTF-8 text");
+	put_bytes("latin1.prompt", "---\r\nfpm.answer: a\r---\nd\xC3\xA9j\xE0 vu", 31);
+	refused("latin1.prompt", "latin1.prompt:4:4: error: the file is not UTF-8 text");
+	put_bytes("cut.prompt", "a\n\xF0\x9F\x92", 5);
+	refused("cut.prompt", "cut.prompt:2:1: error: the file is not UTF-8 text");
 	put("empty.prompt", "");
 	refused("empty.prompt", "empty.prompt: error: the file is empty");
 	ck_assert_int_eq(mkdir(path("dir.prompt"), 0700), 0);
