@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/str.h"
+
 void diagnostics_init(struct diagnostics *list, struct arena *arena, const char *file)
 {
 	*list = (struct diagnostics){.arena = arena, .file = file};
@@ -15,6 +17,18 @@ void diagnostics_init(struct diagnostics *list, struct arena *arena, const char 
 bool diagnostics_full(const struct diagnostics *list)
 {
 	return list->errors + list->warnings >= DIAGNOSTIC_MAX;
+}
+
+/* What a file is quoted with goes to logs, pages and terminals: its control characters could pass for lines or commands there. */
+static char *make_plain(char *text)
+{
+	for (char *c = text; c != NULL && *c != '\0'; c++) {
+		if ((unsigned char)*c < ' ' || *c == 0x7F)
+			*c = '?';
+		else if ((unsigned char)c[0] == 0xC2 && (c[1] & 0xE0) == 0x80) /* U+0080 to U+009F */
+			c[0] = c[1] = '?';
+	}
+	return text;
 }
 
 /* An entry that finds no memory is still counted: a file with an error never loads for lack of the words for it. */
@@ -31,7 +45,7 @@ static void add(struct diagnostics *list, struct diagnostic entry, const char *h
 		return;
 	kept = arena_alloc(list->arena, sizeof *kept);
 	entry.file = arena_strdup(list->arena, list->file); /* a partial's name lives no longer than what was loaded */
-	entry.message = arena_vprintf(list->arena, format, ap);
+	entry.message = make_plain(arena_vprintf(list->arena, format, ap));
 	entry.hint = arena_strdup(list->arena, hint);
 	if (kept == NULL || entry.file == NULL || entry.message == NULL)
 		return;
@@ -61,6 +75,13 @@ enum rc diagnostics_warning(struct diagnostics *list, unsigned line, unsigned co
 	add(list, (struct diagnostic){.line = line, .column = column, .warning = true}, hint, format, ap);
 	va_end(ap);
 	return RC_OK;
+}
+
+#define QUOTED_MAX 80u
+
+int diagnostics_quoted(const char *text, size_t len)
+{
+	return (int)str_utf8_whole(text, len < QUOTED_MAX ? len : QUOTED_MAX);
 }
 
 #define WORD_MAX 40u /* longer words are nobody's typing errors */

@@ -36,6 +36,9 @@ enum rc diagnostics_warning(struct diagnostics *list, unsigned line, unsigned co
 /* Whether those that come now are counted and no more. */
 bool diagnostics_full(const struct diagnostics *list);
 
+/* How many bytes of a text are shown where it is quoted ("%.*s"): at most 80, and whole characters. */
+int diagnostics_quoted(const char *text, size_t len);
+
 /* "did you mean \"x\"?" where one of the names is nearly the word, else `otherwise` (which may be NULL). In the list's arena; NULL also when out of
  * memory. */
 const char *diagnostics_suggest(struct diagnostics *list, const char *word, const char *const *names, size_t count, const char *otherwise);

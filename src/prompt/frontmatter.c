@@ -30,13 +30,14 @@ bool frontmatter_number(const struct value *value, double least, double most, do
 static enum rc unknown_key(struct frontmatter *fm, const char *name, const struct value_member *member, const struct frontmatter_table *table)
 {
 	const char *names[KEYS_MAX], *hint;
+	int quoted = diagnostics_quoted(member->key, member->key_len);
 
 	for (size_t i = 0; i < table->count; i++)
 		names[i] = table->keys[i].name;
 	hint = diagnostics_suggest(fm->list, name, names, table->count, table->strict ? NULL : "it has no effect");
 	if (table->strict)
-		return diagnostics_error(fm->list, member->line, member->column, hint, "unknown key \"%.80s\" in %s", member->key, table->of);
-	return diagnostics_warning(fm->list, member->line, member->column, hint, "unknown key \"%.80s\" in %s", member->key, table->of);
+		return diagnostics_error(fm->list, member->line, member->column, hint, "unknown key \"%.*s\" in %s", quoted, member->key, table->of);
+	return diagnostics_warning(fm->list, member->line, member->column, hint, "unknown key \"%.*s\" in %s", quoted, member->key, table->of);
 }
 
 enum rc frontmatter_member(struct frontmatter *fm, const char *name, const struct value_member *member, const struct frontmatter_table *table)
@@ -68,15 +69,16 @@ enum rc frontmatter_check_model(struct frontmatter *fm, const struct value *name
 {
 	static const char *const providers[] = {"openai/", "anthropic/", "local/"};
 	const struct endpoint_bounds *bounds = fm->endpoint->bounds;
+	int quoted = diagnostics_quoted(name->u.string.text, name->u.string.len);
 
 	if (bounds != NULL && !endpoint_bounds_allow(bounds, name->u.string.text))
 		return diagnostics_error(fm->list, name->line, name->column, "drop_in.models of the pool's settings lists those that are",
-		                         "the model \"%.80s\" is not allowed in a document root", name->u.string.text);
+		                         "the model \"%.*s\" is not allowed in a document root", quoted, name->u.string.text);
 	for (size_t i = 0; i < COUNT_OF(providers); i++)
 		if (str_starts(name->u.string.text, providers[i]) && name->u.string.len > strlen(providers[i]))
 			return RC_OK;
 	return diagnostics_warning(fm->list, name->line, name->column, "provider/model, where the provider is openai, anthropic or local",
-	                           "nobody will answer for the model \"%.80s\"", name->u.string.text);
+	                           "nobody will answer for the model \"%.*s\"", quoted, name->u.string.text);
 }
 
 void frontmatter_warn_repeated(struct frontmatter *fm, const struct value *name)
@@ -87,7 +89,8 @@ void frontmatter_warn_repeated(struct frontmatter *fm, const struct value *name)
 	for (unsigned i = 0; i < endpoint->fallback_count; i++)
 		repeated = repeated || str_eq(endpoint->fallback[i], name->u.string.text);
 	if (repeated)
-		diagnostics_warning(fm->list, name->line, name->column, "it would only be asked once more", "the model \"%.80s\" is named twice", name->u.string.text);
+		diagnostics_warning(fm->list, name->line, name->column, "it would only be asked once more", "the model \"%.*s\" is named twice",
+		                    diagnostics_quoted(name->u.string.text, name->u.string.len), name->u.string.text);
 }
 
 static enum rc read_model(struct frontmatter *fm, const struct value_member *member)

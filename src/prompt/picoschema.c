@@ -113,7 +113,7 @@ static enum rc resolve(struct pico *pico, const struct typed *typed, const struc
 	if (found == NULL)
 		return diagnostics_error(pico->list, where->line, where->column,
 		                         "string, number, integer, boolean, null, any, or a (array), (object), (enum) behind the name",
-		                         "unknown type \"%.*s\"", (int)(typed->type_len < 80 ? typed->type_len : 80), typed->type);
+		                         "unknown type \"%.*s\"", diagnostics_quoted(typed->type, typed->type_len), typed->type);
 	if (pico->named_depth >= NAMED_DEPTH_MAX)
 		return diagnostics_error(pico->list, where->line, where->column, NULL, "the named schemas refer to each other without end");
 	pico->named_depth++;
@@ -230,7 +230,7 @@ static enum rc convert_field(struct pico *pico, const struct value_member *membe
 		rc = convert_enum(pico, member->value, field->optional, out);
 	else
 		return diagnostics_error(pico->list, member->line, member->column, "array, object or enum", "unknown kind \"%.*s\" in parentheses",
-		                         (int)(typed->type_len < 80 ? typed->type_len : 80), typed->type);
+		                         diagnostics_quoted(typed->type, typed->type_len), typed->type);
 	if (rc == RC_OK && field->optional)
 		rc = make_nullable(pico, *out);
 	return rc == RC_OK ? describe(pico, *out, typed, member->value) : rc;

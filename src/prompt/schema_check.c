@@ -104,7 +104,7 @@ static bool check_pattern(struct check *ck, const struct schema_node *node, cons
 		ck->no_memory = true;
 		return false;
 	default:
-		return FAULT(ck, place, "does not match the pattern %.100s", node->pattern_text);
+		return FAULT(ck, place, "does not match the pattern %.*s", diagnostics_quoted(node->pattern_text, strlen(node->pattern_text)), node->pattern_text);
 	}
 }
 

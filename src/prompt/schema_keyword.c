@@ -145,7 +145,7 @@ static enum rc compile_pattern(struct schema_loader *ld, const struct member *m)
 		return complain(ld, m, "must be a string");
 	rc = regex_compile(ld->arena, text, &regex, &reason);
 	if (rc == RC_INVALID)
-		return diagnostics_error(ld->list, m->line, m->column, NULL, "pattern \"%.100s\": %s", text, reason);
+		return diagnostics_error(ld->list, m->line, m->column, NULL, "pattern \"%.*s\": %s", diagnostics_quoted(text, strlen(text)), text, reason);
 	m->node->pattern = regex;
 	m->node->pattern_text = text;
 	return rc;
@@ -344,7 +344,7 @@ static enum rc refuse_keyword(struct schema_loader *ld, const struct value_membe
 		names[i] = keywords[i].name;
 	return diagnostics_error(ld->list, member->line, member->column,
 	                         diagnostics_suggest(ld->list, member->key, names, COUNT_OF(names), "it would be read and not enforced"),
-	                         "unsupported schema keyword \"%.80s\"", member->key);
+	                         "unsupported schema keyword \"%.*s\"", diagnostics_quoted(member->key, member->key_len), member->key);
 }
 
 enum rc schema_keyword_compile(struct schema_loader *ld, const struct value *owner, struct schema_node *node, const struct value_member *member)

@@ -218,6 +218,7 @@ static void describe(struct shelf_complaint *complaint, const struct diagnostics
 	complaint->column = first->column;
 	snprintf(complaint->message, sizeof complaint->message, "%s%s%s%s", first->message, first->hint == NULL ? "" : " [",
 	         first->hint == NULL ? "" : first->hint, first->hint == NULL ? "" : "]");
+	complaint->message[str_utf8_whole(complaint->message, strlen(complaint->message))] = '\0';
 }
 
 /* Where there is no room for one more, the oldest goes: it is in the log. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "prompt/frontmatter.h"
 
 static struct arena *arena;
@@ -352,6 +353,19 @@ START_TEST(keeps_a_few_diagnostics)
 }
 END_TEST
 
+#define E40 "éééééééééééééééééééééééééééééééééééééééé"
+
+/* A line each, and in UTF-8: what they quote is cut between characters, and its control characters are not let through. */
+START_TEST(says_it_in_plain_text)
+{
+	ck_assert_int_eq(read_lines("fpm.x" E40 ": 1\n"), RC_INVALID);
+	ck_assert_ptr_nonnull(strstr(list.first->message, "éé\" in fpm"));
+	ck_assert(str_utf8_valid(list.first->message, strlen(list.first->message)));
+	ck_assert_int_eq(read_lines("fpm: {\"a\\nb\\e[31m\\x7f\\N\\u009bé\": 1}\n"), RC_INVALID);
+	ck_assert_str_eq(list.last->message, "unknown key \"a?b?[31m?\?\?\?\?é\" in fpm");
+}
+END_TEST
+
 START_TEST(ends_with_its_arena)
 {
 	static const char text[] = "---\nmodel: local/x\nconfig: {stopSequences: [a]}\ninput: {schema: {a(array): {b: string}}}\nfpm.rate: 5/hour\n---\nx";
@@ -388,6 +402,7 @@ int main(void)
 	tcase_add_test(tc, tells_all_at_once);
 	tcase_add_test(tc, wants_an_end);
 	tcase_add_test(tc, keeps_a_few_diagnostics);
+	tcase_add_test(tc, says_it_in_plain_text);
 	tcase_add_test(tc, ends_with_its_arena);
 	suite_add_tcase(suite, tc);
 	srunner_set_tap(runner, "-");

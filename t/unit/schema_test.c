@@ -248,6 +248,7 @@ static const struct {
 	{"{'type':'string','maxLength':2}", "'é😀'", ""},
 	{"{'type':'string','maxLength':1}", "'é😀'", " is longer than 1 character"},
 	{"{'type':'string','pattern':'^a+$'}", "'b'", " does not match the pattern ^a+$"},
+	{"{'type':'string','pattern':'^éééééééééééééééééééééééééééééééééééééééééééééééééé$'}", "'b'", " does not match the pattern ^ééééééééééééééééééééééééééééééééééééééé"},
 	{"{'type':'string','pattern':'^(a+)+$'}", "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!'", " does not match the pattern ^(a+)+$"},
 	{"{'type':'string','format':'date'}", "'2027-02-30'", " is not a valid date"},
 	{"{'enum':['a',1,null]}", "'b'", " must be one of \"a\", 1, null"},
