@@ -248,6 +248,15 @@ static bool is_top_level(const char *path)
 	return *path == '/' && strchr(path + 1, '/') == NULL;
 }
 
+/* The value that the fault's path leads to, or as far as it leads. */
+static const struct value *blamed(const struct value *given, const char *path)
+{
+	size_t len = strcspn(path + (*path == '/'), "/");
+	const struct value *member = *path == '/' ? value_getn(given, path + 1, len) : NULL;
+
+	return member == NULL ? given : blamed(member, path + 1 + len);
+}
+
 /* A default must pass the schema as far as it goes: what it leaves out is for the caller to give. */
 static enum rc check_default(struct frontmatter *fm)
 {
@@ -263,9 +272,10 @@ static enum rc check_default(struct frontmatter *fm)
 	rc = RC_OK;
 	for (unsigned i = 0; i < faults.count; i++) {
 		const struct schema_fault *fault = &faults.items[i];
+		const struct value *at = blamed(given, fault->path);
 
 		if (!str_eq(fault->reason, "is required") || !is_top_level(fault->path))
-			rc = diagnostics_error(fm->list, given->line, given->column, NULL, "the default breaks the input schema: %s %s", fault->path, fault->reason);
+			rc = diagnostics_error(fm->list, at->line, at->column, NULL, "the default breaks the input schema: %s %s", fault->path, fault->reason);
 	}
 	return rc;
 }
