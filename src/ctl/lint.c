@@ -72,11 +72,12 @@ static enum rc lint_entry(struct arena *arena, const char *directory, const char
 	return is_prompt(name) ? lint_file(path, count) : RC_OK;
 }
 
+/* One that cannot be read keeps nobody from reading the others. */
 static enum rc lint_directory(struct arena *arena, const char *path, struct lint_count *count, unsigned depth)
 {
 	struct dirent **entries;
 	int n = depth > DEPTH_MAX ? 0 : scandir(path, &entries, wanted, alphasort);
-	enum rc rc = RC_OK;
+	enum rc rc = RC_OK, each;
 
 	if (n < 0) {
 		ctl_cannot("%s: %s", path, strerror(errno));
@@ -85,8 +86,8 @@ static enum rc lint_directory(struct arena *arena, const char *path, struct lint
 	if (depth > DEPTH_MAX)
 		return RC_OK;
 	for (int i = 0; i < n; i++) {
-		if (rc == RC_OK)
-			rc = lint_entry(arena, path, entries[i]->d_name, count, depth);
+		each = lint_entry(arena, path, entries[i]->d_name, count, depth);
+		rc = each != RC_OK ? each : rc;
 		free(entries[i]);
 	}
 	free(entries);

@@ -137,6 +137,16 @@ subtest 'lint' => sub {
 	like($out, qr/^2 files: 1 error,/, 'counts');
 	spew('site/deep/_part.prompt', '{{#if}}');
 	is(ctl('', 'lint', 'site/good.prompt', 'site/deep'), 1, 'several operands; partials are not endpoints');
+	SKIP: { # root may read everything, and becomes somebody else for this
+		my $nobody = getpwnam 'nobody';
+		skip 'there is no nobody', 2 if $> == 0 && !$nobody;
+		chmod 0755, $dir;
+		mkdir "$dir/site/closed", 0;
+		local $> = $> || $nobody;
+		is(ctl('', 'lint', 'site'), 2, 'a directory that cannot be read');
+		like($err, qr{^promptctl: site/closed: Permission denied.*^site/deep/bad\.prompt:6:}ms, 'is named, and those behind it are read');
+	}
+	rmdir "$dir/site/closed";
 	spew('broken.prompt', "---\ninput: [\n---\nx\n");
 	is(ctl('', 'lint', 'broken.prompt'), 1, 'bad YAML');
 	like($err, qr/^broken\.prompt:\d+:\d+: error: /, 'has its line');
