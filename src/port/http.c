@@ -23,6 +23,7 @@
 #define RECEIVE_BUFFER 4096L         /* a thousand streams hold one each */
 #define HEADER_MAX (64u * 1024u)     /* all headers of an answer */
 #define RETRY_AFTER_MAX (24 * 3600)  /* seconds */
+#define FINAL_LEAST 200              /* what is less is no answer yet (RFC 9110 §15.2) */
 #define DRAIN_US 50000               /* for the end of a body that nobody wants any more */
 #define COLD_US (120 * INT64_C(1000000)) /* a pair unused for so long is given up: its connection is dead by then */
 #define GLANCE_MS 100                /* between two looks at a caller who sent what he should not */
@@ -54,7 +55,7 @@ struct exchange {
 	struct pair *pair;
 	int64_t started_us, heard_us, ticked_us, drain_us; /* drain_us: when to give up on the end of a body; 0 while it is wanted */
 	size_t header_bytes;
-	bool headed;     /* the empty line after the headers came */
+	bool headed;     /* the empty line after the headers came; each answer's on the way (1xx) begins them anew */
 	bool peer_talks; /* the caller's socket has unread bytes: poll would return at once, for ever */
 	enum rc rc;      /* of a callback that ended it */
 };
@@ -173,6 +174,8 @@ static size_t take_header(char *bytes, size_t size, size_t count, void *user)
 	struct exchange *ex = user;
 
 	ex->heard_us = clock_us();
+	if (size * count > 5 && memcmp(bytes, "HTTP/", 5) == 0)
+		ex->headed = false;
 	ex->headed = ex->headed || *bytes == '\r' || *bytes == '\n';
 	ex->header_bytes += size * count;
 	return ex->header_bytes <= HEADER_MAX ? size * count : 0;
@@ -376,7 +379,7 @@ static void note_outcome(struct exchange *ex)
 
 	curl_easy_getinfo(ex->pair->easy, CURLINFO_RESPONSE_CODE, &status);
 	curl_easy_getinfo(ex->pair->easy, CURLINFO_RETRY_AFTER, &retry_after);
-	ex->outcome->status = (int)status;
+	ex->outcome->status = status < FINAL_LEAST ? 0 : (int)status;
 	ex->outcome->sent = may_have_sent(ex->pair->easy);
 	ex->outcome->retry_after_s = retry_after < 0 ? 0 : retry_after > RETRY_AFTER_MAX ? RETRY_AFTER_MAX : (int)retry_after;
 }

@@ -603,6 +603,36 @@ static void serve_endless_headers(struct upstream_conn *conn, const char *reques
 		;
 }
 
+/* 100 and 103 are words on the way: who breaks off or falls silent behind them has not answered. */
+static void serve_interim(struct upstream_conn *conn, const char *request, void *user)
+{
+	const bool *closes = user;
+
+	(void)request;
+	upstream_text(conn, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n");
+	if (*closes)
+		upstream_close(conn);
+	else
+		upstream_wait_gone(conn);
+}
+
+START_TEST(an_interim_answer_is_none)
+{
+	for (int closes = 0; closes < 2; closes++) {
+		bool user = closes;
+		struct upstream *up = upstream_new(serve_interim, &user, NULL);
+		struct http_call call = call_to("http", upstream_port(up));
+		struct http_outcome outcome;
+
+		call.idle_ms = 100;
+		ck_assert_int_eq(exchange(&call, &outcome), closes ? RC_PROTOCOL : RC_TIMEOUT);
+		ck_assert_int_eq(outcome.status, 0);
+		ck_assert(outcome.sent);
+		upstream_settle(up);
+	}
+}
+END_TEST
+
 START_TEST(headers_have_a_cap)
 {
 	struct upstream *up = upstream_new(serve_endless_headers, NULL, NULL);
@@ -938,6 +968,7 @@ static TCase *troubles(void)
 	tcase_add_test(tcase, ticks_come_in_silence_and_can_end_it);
 	tcase_add_test(tcase, what_is_cut_or_garbage_is_told);
 	tcase_add_test(tcase, a_reset_is_a_cut);
+	tcase_add_test(tcase, an_interim_answer_is_none);
 	tcase_add_test(tcase, headers_have_a_cap);
 	tcase_add_test(tcase, no_descriptor_is_left_behind);
 	return tcase;
