@@ -66,6 +66,20 @@ subtest 'behind Apache too' => sub {
 	}
 };
 
+subtest 'the text of a prompt is never sent' => sub {
+	my @names = qw(left.prompt~ left.prompt.bak .left.prompt.swp .left.prompt left.PROMPT left.Prompt left.PROMPT~);
+	Harness::Web::spew($h->docroot . "/$_", front('')) for 'left.prompt', @names;
+	mkdir $h->docroot . '/all.prompts';
+	Harness::Web::spew($h->docroot . '/all.prompts/page.html', '<!doctype html><title>A page</title>');
+	for my $client ($h->client, $h->client($h->start_web('apache'))) {
+		for my $name ('left.prompt', @names, map { my $of = $_; map { "$of$_" } '/', '/more', '/more.html', '%2fmore' } 'left.prompt', @names) {
+			my $r = $client->request('GET', "/$name", {});
+			ok $r->status >= 400 && $r->body !~ /Say/, "$name is not shown" or diag $r->status, ' ', $r->body;
+		}
+		is $client->request('GET', '/all.prompts/page.html', {})->status, 200, 'what lies in a folder of such a name is';
+	}
+};
+
 subtest 'rates' => sub {
 	drop 'loose', front("fpm.rate: 100/second\n");
 	is ask('loose')->header('RateLimit-Policy'), '"loose";q=30;w=3600', 'a looser one is brought down to the pool\'s';
