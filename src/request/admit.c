@@ -289,10 +289,24 @@ static enum rc ask(struct request *rq, const char *waited_for, struct db_row *ro
 	return rc != RC_OK || row->values[LEDGER_VERDICT] == NULL ? database_failed(rq, rc) : RC_OK;
 }
 
-/* Waits for the answer that another request makes, a little longer each time. Whether it is worth asking again. */
-static enum rc wait_for_answer(struct request *rq, int *ms)
+/* A caller of events hears from us while he waits, too: a web server that hears nothing gives up, and Apache tells only who writes that he has left. What answers is known
+ * already, the state of a rate is not yet. */
+static enum rc keep_company(struct request *rq, int64_t *beat_us)
 {
-	int left_ms = clock_left_ms(rq->deadline_us, WAIT_MOST_MS);
+	int every_ms = respond_heartbeat_ms(rq);
+	int64_t now_us = clock_us();
+
+	if (every_ms == 0 || now_us - *beat_us < every_ms * INT64_C(1000))
+		return RC_OK;
+	*beat_us = now_us;
+	rq->admission.model = rq->model;
+	return respond_heartbeat(rq);
+}
+
+/* Waits for the answer that another request makes, a little longer each time. Whether it is worth asking again. */
+static enum rc wait_for_answer(struct request *rq, int *ms, int64_t *beat_us)
+{
+	int every_ms = respond_heartbeat_ms(rq), left_ms = clock_left_ms(rq->deadline_us, WAIT_MOST_MS);
 
 	if (rq->mode != ANSWER_JSON && fcgi_gone(rq->fcgi)) {
 		rq->caller_gone = true;
@@ -300,9 +314,11 @@ static enum rc wait_for_answer(struct request *rq, int *ms)
 	}
 	if (left_ms <= 0)
 		return request_fail(rq, PROBLEM_UPSTREAM_TIMEOUT, "the same answer was being made for another request, and did not come");
+	if (every_ms > 0)
+		left_ms = clock_left_ms(*beat_us + every_ms * INT64_C(1000), left_ms);
 	answers_wait(rq->service->answers, rq->admission.digest, *ms < left_ms ? *ms : left_ms);
 	*ms = *ms * 2 < WAIT_MOST_MS ? *ms * 2 : WAIT_MOST_MS;
-	return RC_OK;
+	return keep_company(rq, beat_us);
 }
 
 /* A set's call may have to be asked for again: behind a larger one that did not fit (`again`), or because another request is making the same answer. Who has waited in vain
@@ -310,6 +326,7 @@ static enum rc wait_for_answer(struct request *rq, int *ms)
 static enum rc ask_until_decided(struct request *rq, struct db_row *row)
 {
 	int64_t patience_us = (clock_us() + rq->deadline_us) / 2;
+	int64_t beat_us = clock_us();
 	const char *waited_for = NULL;
 	int ms = WAIT_LEAST_MS;
 
@@ -321,7 +338,7 @@ static enum rc ask_until_decided(struct request *rq, struct db_row *row)
 			return rc;
 		if (waited_for == NULL)
 			waited_for = row->values[LEDGER_MAKER];
-		rc = wait_for_answer(rq, &ms);
+		rc = wait_for_answer(rq, &ms, &beat_us);
 		if (clock_us() >= patience_us)
 			waited_for = NOBODY;
 		if (rc != RC_OK)

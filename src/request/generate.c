@@ -7,10 +7,6 @@
 #include "provider/usage.h"
 #include "request/request.h"
 
-/* Fifths of the setting between two heartbeats. Apache learns from the first write after a caller's leaving that he left, and tells us at the second: two must fit
- * into the time that is promised. */
-#define HEARTBEATS_WITHIN 2
-
 /* A plain call whose caller left is paid for already: it runs on, and its answer goes into the cache. So does a stream with an idempotency key: whoever sends one comes
  * back for the answer. */
 static bool runs_on(const struct request *rq)
@@ -62,7 +58,7 @@ static struct provider_request compose(struct request *rq, const struct messages
 		/* A plain answer comes in one piece at its end: until then silence is normal. */
 		.idle_ms = streams ? (int)settings->upstream_idle_timeout : 0,
 		.watch_fd = runs_on(rq) ? -1 : fcgi_fd(rq->fcgi),
-		.tick_ms = rq->mode == ANSWER_SSE ? (int)(settings->heartbeat * HEARTBEATS_WITHIN / 5) : 0,
+		.tick_ms = respond_heartbeat_ms(rq),
 		.on_text = take_text,
 		.on_tick = rq->mode == ANSWER_SSE ? take_tick : NULL,
 		.user = rq,

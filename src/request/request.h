@@ -136,6 +136,7 @@ size_t repair_bytes_max(const struct request *rq);
 /* respond.c: what generate writes through, and what the pipeline sends when a step failed. */
 enum rc respond_piece(struct request *rq, const char *text, size_t n) MUST_CHECK;
 enum rc respond_heartbeat(struct request *rq) MUST_CHECK;
+int respond_heartbeat_ms(const struct request *rq); /* from one to the next; 0 where the answer has none */
 enum rc respond_body(struct request *rq, const char *json, size_t n) MUST_CHECK; /* a whole answer of 200 */
 enum rc respond_again(struct request *rq, const char *content) MUST_CHECK;       /* an answer that was kept, or what a stream held before its problem */
 void respond_problem(struct request *rq);

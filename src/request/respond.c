@@ -13,6 +13,10 @@
 #define HEAD_MAX 4096u
 #define FRAME_MAX (4u << 20)
 
+/* Fifths of the setting between two heartbeats. Apache learns from the first write after a caller's leaving that he left, and tells us at the second: two must fit
+ * into the time that is promised. */
+#define HEARTBEATS_WITHIN 2
+
 static enum rc write_out(struct request *rq, const struct buf *bytes, bool flush)
 {
 	enum rc rc = bytes->rc;
@@ -108,6 +112,11 @@ enum rc respond_piece(struct request *rq, const char *text, size_t n)
 	rc = write_out(rq, &out, true);
 	arena_free(scratch);
 	return rc;
+}
+
+int respond_heartbeat_ms(const struct request *rq)
+{
+	return rq->mode == ANSWER_SSE ? (int)(rq->service->settings->heartbeat * HEARTBEATS_WITHIN / 5) : 0;
 }
 
 enum rc respond_heartbeat(struct request *rq)

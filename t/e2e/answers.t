@@ -129,4 +129,21 @@ subtest 'a heartbeat comes while the upstream is silent' => sub {
 	like $s->body, qr/event: done\n/, 'and the stream ends as ever';
 };
 
+subtest 'and while another request makes the same answer' => sub {
+	my $quick = Harness->new(web => 'apache', cluster => $h->cluster, settings => {heartbeat => '100ms'});
+	my @request = ($Wedding::EMAIL, email(directive('gate=0 pieces=3'), stream => JSON::PP::true), key => $supplier->{key}, headers => {Accept => 'text/event-stream'});
+	my $maker = $quick->begin(@request);
+	ok $quick->standin->wait(gated => 1), 'one is at it';
+	my ($stays, $leaves) = map { $quick->begin(@request) } 1 .. 2;
+	ok $_->read_until(qr/(: heartbeat\n\n.*){2}/s, 5), 'who waits for it hears two of them' for $stays, $leaves;
+	is $stays->header('X-Model'), 'gpt-4o-mini', 'and which model it is';
+	my $id = $leaves->header('X-Request-Id');
+	$leaves->close;
+	ok $quick->await_log(qr/ id=\Q$id\E .* caller=left /), 'who leaves meanwhile is noticed, behind Apache too';
+	$quick->standin->release;
+	is $maker->slurp->status, 200, 'it is made';
+	like $stays->slurp->body, qr/"text":.*event: done\n.*"fromCache":true/s, 'and passed on';
+	is scalar($h->ledger(request_id => $id)), 0, 'who left has used nothing';
+};
+
 done_testing;
