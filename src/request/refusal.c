@@ -14,7 +14,7 @@
 
 struct row {
 	char supplier[40];
-	char feature[64];
+	char feature[65]; /* a name is of 64 characters at most */
 	char reason[32];
 	long count; /* 0: free */
 };

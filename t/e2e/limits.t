@@ -33,4 +33,10 @@ is +($h->ctl('audit'))[0], 0, 'promptctl audit finds ledger and counters equal';
 my @status = map { $_->status } $h->client->together(map { ['/api/ai/chat', {message => "hello $_"}, key => $s->{key}] } 1 .. 20);
 is scalar(grep { $_ == 200 } @status), 2, 'a feature without a row for the tier has two a day';
 
+my $longest = 'f' x 64;
+Harness::Web::spew($h->docroot . '/long.prompt', "---\ninput: { schema: { n: integer } }\nfpm.feature: $longest\n---\nSay {{n}}.\n");
+is $h->post('/long.prompt', {n => $_}, key => $other->{key})->status, $_ > 2 ? 429 : 200, "the longest name of a feature, call $_" for 1 .. 4;
+ok Harness::Process::await(sub { ($h->value('select sum(count) from fpm.refusals where supplier_id = ? and feature_type = ?', $other->{id}, $longest) // 0) == 2 }, 10),
+	'its refusals are counted under its name';
+
 done_testing;
