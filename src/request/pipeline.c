@@ -6,6 +6,7 @@
 #include "request/pipeline.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -35,6 +36,7 @@ static const struct step generation[] = {
 static const struct step report[] = {{"authenticate", step_authenticate}, {"report", step_report}};
 
 #define STEP_TEXT_MAX 40 /* a comma, the longest name, a colon, a number */
+#define CALLERS_MAX 512u /* bytes in the log of what a caller made up: whatever it is, the line has room for the rest */
 
 _Static_assert(COUNT_OF(generation) < REQUEST_STEPS_MAX, "the log has a place for each step and for settle");
 
@@ -111,6 +113,16 @@ static void log_generation(struct log_line *line, const struct request *rq)
 		log_int(line, "upstream_status", rq->result.status);
 }
 
+static void log_callers(struct log_line *line, const char *key, const char *value)
+{
+	char begin[CALLERS_MAX + 1];
+
+	if (value == NULL)
+		return;
+	snprintf(begin, sizeof begin, "%s", value);
+	log_str(line, key, begin);
+}
+
 static void log_request(const struct request *rq)
 {
 	static const char *const modes[] = {[ANSWER_JSON] = "json", [ANSWER_TEXT] = "text", [ANSWER_SSE] = "sse"};
@@ -118,8 +130,8 @@ static void log_request(const struct request *rq)
 
 	log_begin(&line, LOG_INFO_, "request");
 	log_str(&line, "id", rq->id);
-	log_str(&line, "method", rq->method);
-	log_str(&line, "path", rq->path);
+	log_callers(&line, "method", rq->method);
+	log_callers(&line, "path", rq->path);
 	log_str(&line, "endpoint", rq->endpoint == NULL ? NULL : rq->endpoint->name);
 	log_str(&line, "supplier", rq->supplier);
 	log_int(&line, "status", rq->head_sent && rq->problem == NULL ? 200 : rq->problem != NULL ? rq->problem->status : 0);

@@ -63,6 +63,11 @@ $r = $client->raw($client->compose('POST', $email, {Authorization => "Bearer $s-
 	sprintf("%x\r\n%s\r\n0\r\n\r\n", length $text, $text)));
 is $r->status, 200, 'a chunked body without a length is taken' or diag $r->body;
 
+$r = $h->post('/api/ai/' . 'long' x 1500, email(), key => $s->{key});
+problem $r, 404, 'not_found', 'a path as long as the web server takes it';
+my $id = $r->header('X-Request-Id');
+ok $h->await_log(qr{ id=\Q$id\E .* path=/api/ai/long\S* status=404 code=not_found .* steps_us=read:\d+$}m), 'its line in the log tells all the same';
+
 is $h->standin->counts->{requests}, $requests + 1, 'the upstream saw nothing but the good one';
 is $h->value('select count(*) from ai_usage_tracking'), $rows + 1, 'and neither did the ledger';
 is $h->value("select count(*) from ai_usage_tracking where state = 'reserved'"), 0, 'nothing is left open';
