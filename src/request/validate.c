@@ -100,7 +100,7 @@ static enum answer_mode wanted_mode(const struct request *rq)
 
 	if (!rq->endpoint->streams || stream == NULL || stream->type != VALUE_BOOL || !stream->u.boolean)
 		return ANSWER_JSON;
-	return accept != NULL && strstr(accept, "text/event-stream") != NULL ? ANSWER_SSE : ANSWER_TEXT;
+	return accept != NULL && strcasestr(accept, "text/event-stream") != NULL ? ANSWER_SSE : ANSWER_TEXT;
 }
 
 enum rc step_validate(struct request *rq)

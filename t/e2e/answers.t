@@ -119,6 +119,11 @@ subtest 'characters are not cut in two' => sub {
 	is $s->body, "Zo\xc3\xab \xf0\x9f\x92\x8d ok", 'the text is whole';
 };
 
+subtest 'a type is the same in capitals' => sub {
+	my $r = $h->post($Wedding::EMAIL, email(undef, stream => JSON::PP::true), key => $supplier->{key}, headers => {Accept => 'application/json, Text/Event-Stream'});
+	is $r->header('Content-Type'), 'text/event-stream; charset=utf-8', 'events are asked for, and come';
+};
+
 subtest 'a heartbeat comes while the upstream is silent' => sub {
 	my $quick = Harness->new(web => 'lighttpd', cluster => $h->cluster, settings => {heartbeat => '100ms'});
 	my $s = $quick->open_stream($Wedding::EMAIL, email(directive('gate=1 pieces=3'), stream => JSON::PP::true),
