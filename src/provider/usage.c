@@ -42,9 +42,12 @@ void usage_read_openai(const struct value *object, struct usage *usage)
 	settle_on(usage, read);
 }
 
+/* null says nothing new. */
 static void replace(const struct value *object, const char *key, int64_t *count)
 {
-	if (value_get(object, key) != NULL)
+	const struct value *value = value_get(object, key);
+
+	if (value != NULL && value->type != VALUE_NULL)
 		*count = read_count(object, key);
 }
 

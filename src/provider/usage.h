@@ -10,7 +10,7 @@
  * its own part, leaves *usage unreported. */
 void usage_read_openai(const struct value *object, struct usage *usage);
 
-/* Anthropic's, which come in parts: members of a later object replace those of an earlier one. Its cache reads and writes stand beside its
+/* Anthropic's, which come in parts: members of a later object replace those of an earlier one, but for null. Its cache reads and writes stand beside its
  * input_tokens, not within. Until the last object came (a plain answer's, or message_delta's) nothing is reported. */
 struct usage_parts {
 	int64_t fresh, written, cached; /* 0 where absent, -1 for nonsense */

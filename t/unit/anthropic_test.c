@@ -325,6 +325,20 @@ START_TEST(a_stream_is_read)
 }
 END_TEST
 
+/* The protocol lets message_delta give null for each count but its own: nothing new is said of what message_start told. */
+START_TEST(null_takes_no_count_back)
+{
+	static const char end[] = "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"input_tokens\":null,"
+				  "\"cache_creation_input_tokens\":null,\"cache_read_input_tokens\":null,\"output_tokens\":15}}\n\n" STOP;
+
+	ck_assert_int_eq(stream(arena_printf(arena, "%s%s", START DELTA("x"), end)), RC_OK);
+	ck_assert(result.usage.reported);
+	ck_assert_int_eq(result.usage.prompt, 15);
+	ck_assert_int_eq(result.usage.cached, 5);
+	ck_assert_int_eq(result.usage.completion, 15);
+}
+END_TEST
+
 START_TEST(what_breaks_is_told)
 {
 	static const struct {
@@ -406,6 +420,7 @@ int main(void)
 	tcase_add_loop_test(tcase, json_is_asked_for_and_taken_out_of_its_fence, 0, COUNT_OF(fenced));
 	tcase_add_test(tcase, stop_reasons_have_their_names);
 	tcase_add_test(tcase, a_stream_is_read);
+	tcase_add_test(tcase, null_takes_no_count_back);
 	tcase_add_test(tcase, what_breaks_is_told);
 	tcase_add_test(tcase, nonsense_is_no_usage);
 	tcase_add_test(tcase, a_full_arena_is_an_error_like_another);
