@@ -17,10 +17,12 @@ static int64_t read_count(const struct value *object, const char *key)
 	return value->u.integer;
 }
 
-/* A total is never absent. */
+/* A total is never absent, nor null. */
 static int64_t read_total(const struct value *object, const char *key)
 {
-	return value_get(object, key) == NULL ? -1 : read_count(object, key);
+	const struct value *value = value_get(object, key);
+
+	return value == NULL || value->type == VALUE_NULL ? -1 : read_count(object, key);
 }
 
 static void settle_on(struct usage *usage, struct usage read)

@@ -373,7 +373,7 @@ START_TEST(nonsense_is_no_usage)
 	static const char *const usages[] = {
 		"{\"input_tokens\":-1,\"output_tokens\":5}", "{\"input_tokens\":1,\"output_tokens\":-5}", "{\"input_tokens\":\"1\",\"output_tokens\":5}",
 		"{\"input_tokens\":1,\"cache_read_input_tokens\":-1,\"output_tokens\":5}", "{\"input_tokens\":99999999999,\"output_tokens\":5}",
-		"{\"input_tokens\":5}", "{\"output_tokens\":5}", "{}", "[]",
+		"{\"input_tokens\":5}", "{\"output_tokens\":5}", "{\"input_tokens\":5,\"output_tokens\":null}", "{}", "[]",
 	};
 
 	for (size_t i = 0; i < COUNT_OF(usages); i++) {

@@ -370,7 +370,7 @@ END_TEST
 START_TEST(nonsense_is_no_usage)
 {
 	static const char *const usages[] = {
-		"{}", "{\"prompt_tokens\":5}", "{\"completion_tokens\":5}",
+		"{}", "{\"prompt_tokens\":5}", "{\"completion_tokens\":5}", "{\"prompt_tokens\":5,\"completion_tokens\":null}",
 		"{\"prompt_tokens\":-1,\"completion_tokens\":5}", "{\"prompt_tokens\":5,\"completion_tokens\":-1}",
 		"{\"prompt_tokens\":\"5\",\"completion_tokens\":5}", "{\"prompt_tokens\":5.5,\"completion_tokens\":5}",
 		"{\"prompt_tokens\":99999999999,\"completion_tokens\":5}", "{\"prompt_tokens\":5,\"completion_tokens\":99999999999}",
