@@ -238,10 +238,10 @@ static bool set_up(struct http_pool *pool, CURL *easy)
 	       curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header) == CURLE_OK;
 }
 
-/* As libcurl itself takes a CURLOPT_URL. */
+/* A URL that names no scheme is none: libcurl would take it for http, and the key would go out in clear. */
 static enum rc set_url(struct pair *pair)
 {
-	CURLUcode code = curl_url_set(pair->parsed, CURLUPART_URL, pair->url, CURLU_GUESS_SCHEME | CURLU_NON_SUPPORT_SCHEME);
+	CURLUcode code = curl_url_set(pair->parsed, CURLUPART_URL, pair->url, CURLU_NON_SUPPORT_SCHEME);
 
 	if (code != CURLUE_OK)
 		return code == CURLUE_OUT_OF_MEMORY ? RC_NOMEM : RC_INVALID;

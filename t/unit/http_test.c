@@ -297,6 +297,8 @@ START_TEST(what_cannot_be_sent_is_not)
 		ck_assert(!outcome.sent);
 		ck_assert_int_eq(outcome.status, 0);
 	}
+	call.url = arena_printf(arena, "127.0.0.1:%d/v1/x", upstream_port(up)); /* to guess that http is meant would be to send a key in clear */
+	ck_assert_int_eq(exchange(&call, &outcome), RC_INVALID);
 	ck_assert_int_eq(upstream_requests(up), 0);
 }
 END_TEST
