@@ -3,7 +3,9 @@
 use strict;
 use warnings;
 
+use IO::Socket::INET;
 use JSON::PP;
+use POSIX ();
 use Test::More;
 use Harness;
 use Wedding qw(email form directive problem no_leak);
@@ -126,6 +128,34 @@ subtest 'an upstream that cannot be reached costs nothing' => sub {
 	is $row->{state}, 'failed', 'failed';
 	is $row->{cost_cents} + 0, 0, 'void: nothing was sent';
 	is $row->{tokens_used}, 0, 'no tokens';
+};
+
+# An upstream that says its whole answer and then neither ends the stream nor hangs up.
+sub lingering {
+	my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) or die "no upstream: $@";
+	my $pid = fork // die "fork: $!";
+	return ($listener->sockport, $pid) if $pid;
+	my $caller = $listener->accept;
+	my $heard = '';
+	1 while $heard !~ /\r\n\r\n.*"stream":true/s && sysread $caller, $heard, 4096, length $heard;
+	syswrite $caller, "HTTP/1.1 200 OK\r\n\r\n" . join '', map { "data: $_\n\n" } '{"choices":[{"delta":{"content":"Dear couple"},"finish_reason":"stop"}]}',
+		'{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":2}}';
+	sysread $caller, $heard, 1;
+	POSIX::_exit(0);
+}
+
+subtest 'a whole answer is one, though its stream stays open until the deadline' => sub {
+	my ($port, $pid) = lingering();
+	my $hasty = Harness->new(web => 'lighttpd', standin => 0, cluster => $h->cluster, settings => {
+		request_terminate_timeout => '1s', 'openai.base_url' => "http://127.0.0.1:$port/v1", 'openai.api_key' => 'sk-lingering',
+	});
+	my $r = $hasty->post($Wedding::EMAIL, email(undef, stream => JSON::PP::true), key => $s->{key}, %sse);
+	waitpid $pid, 0;
+	my ($text, $last) = grep { exists $_->{data} } $r->events;
+	is decode_json($text->{data})->{text}, 'Dear couple', 'the text';
+	is $last->{event}, 'done', 'and its end' or diag $r->body;
+	my $row = row_of($r);
+	is "$row->{state} $row->{completion_tokens}", 'settled 2', 'settled as it was reported';
 };
 
 is $h->value("select count(*) from ai_usage_tracking where state = 'reserved'"), 0, 'no row is without an end';
