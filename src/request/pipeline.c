@@ -33,7 +33,7 @@ static const struct step generation[] = {
 };
 
 /* What a caller used: nothing is admitted and nothing settled. */
-static const struct step report[] = {{"authenticate", step_authenticate}, {"report", step_report}};
+static const struct step report[] = {{"read", read_head}, {"authenticate", step_authenticate}, {"report", step_report}};
 
 #define STEP_TEXT_MAX 40 /* a comma, the longest name, a colon, a number */
 #define CALLERS_MAX 512u /* bytes in the log of what a caller made up: whatever it is, the line has room for the rest */

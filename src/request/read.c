@@ -29,16 +29,20 @@ static enum rc find_endpoint(struct request *rq)
 	}
 }
 
-enum rc step_read(struct request *rq)
+enum rc read_head(struct request *rq)
 {
 	const char *method = fcgi_param(rq->fcgi, "REQUEST_METHOD");
-	enum rc rc = fcgi_body(rq->fcgi, rq->arena, (size_t)rq->service->settings->request_body_max, &rq->body, &rq->body_len);
 
 	rq->method = arena_strdup(rq->arena, method == NULL ? "GET" : method);
 	rq->path = request_path(rq);
-	if (rq->method == NULL || rq->path == NULL)
-		return request_fail(rq, PROBLEM_INTERNAL, "out of memory");
-	if (find_endpoint(rq) != RC_OK)
+	return rq->method != NULL && rq->path != NULL ? RC_OK : request_fail(rq, PROBLEM_INTERNAL, "out of memory");
+}
+
+enum rc step_read(struct request *rq)
+{
+	enum rc rc = fcgi_body(rq->fcgi, rq->arena, (size_t)rq->service->settings->request_body_max, &rq->body, &rq->body_len);
+
+	if (read_head(rq) != RC_OK || find_endpoint(rq) != RC_OK)
 		return RC_INVALID;
 	if (!str_eq(rq->method, "POST")) {
 		rq->allow = "POST";

@@ -73,11 +73,11 @@ static enum rc ask_database(struct request *rq, const char *from, const char *to
 
 enum rc step_report(struct request *rq)
 {
-	const char *from, *to, *scope, *method = fcgi_param(rq->fcgi, "REQUEST_METHOD");
+	const char *from, *to, *scope;
 	struct db_row row;
 	enum rc rc;
 
-	if (!str_eq(method, "GET")) {
+	if (!str_eq(rq->method, "GET")) {
 		rq->allow = "GET";
 		return request_fail(rq, PROBLEM_METHOD, NULL);
 	}

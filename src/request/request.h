@@ -120,6 +120,9 @@ enum rc step_check(struct request *rq) MUST_CHECK;        /* output, or what is 
 enum rc step_repair(struct request *rq) MUST_CHECK;       /* output, after a second call to the provider where the first one's was broken */
 enum rc step_respond(struct request *rq) MUST_CHECK;      /* the answer, or a stream's end */
 
+/* read.c: method and path alone, of what is no generation. */
+enum rc read_head(struct request *rq) MUST_CHECK;
+
 /* report.c: GET PREFIX/usage, instead of the steps between authenticate and respond. */
 bool report_wanted(const struct request *rq);
 enum rc step_report(struct request *rq) MUST_CHECK; /* the whole answer */

@@ -42,6 +42,7 @@ is report($ann, '?from=2020-01-01&to=2020-01-31')->json->{total}{requests}, 0, '
 
 problem $h->request('GET', $usage, {}), 401, 'unauthenticated', 'no key';
 problem report($ann, "?$_"), 400, 'invalid_input', "a bad parameter: $_" for qw(from=yesterday to=2026-02-30 from=2026-1-1 scope=everybody);
+ok $h->await_log(qr/ method=GET path=\Q$usage\E .*status=$_ /), "a line in the log says that it was asked for: $_" for 200, 401;
 $r = $h->post($usage, {}, key => $ann->{key});
 problem $r, 405, 'method_not_allowed', 'POST';
 is $r->header('Allow'), 'GET', 'it takes GET';
