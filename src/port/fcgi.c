@@ -314,6 +314,13 @@ const char *fcgi_param(const struct fcgi *fcgi, const char *name)
 	return fcgi->fd < 0 ? NULL : FCGX_GetParam(name, fcgi->request.envp);
 }
 
+const char *fcgi_uri(const struct fcgi *fcgi)
+{
+	const char *uri = fcgi_param(fcgi, "REQUEST_URI"), *scheme_end = uri == NULL || *uri == '/' ? NULL : strstr(uri, "://");
+
+	return scheme_end == NULL ? uri : scheme_end + 3 + strcspn(scheme_end + 3, "/?");
+}
+
 /* Hands each piece of the body to `buf` (NULL: to nobody), straight from libfcgi's buffer. */
 static enum rc drain(FCGX_Stream *in, struct buf *buf)
 {

@@ -55,6 +55,9 @@ void fcgi_shutdown(void);
 /* A parameter of the request (REQUEST_URI, HTTP_AUTHORIZATION…), NULL where there is none. Valid until fcgi_finish. */
 const char *fcgi_param(const struct fcgi *fcgi, const char *name);
 
+/* REQUEST_URI from its path on, with the query: of a request for a whole URL (RFC 9112 §3.2.2) Apache passes that on. NULL where there is none. */
+const char *fcgi_uri(const struct fcgi *fcgi);
+
 /* Reads the body, once, to its end (always to the end: an undrained body makes front ends fail the request). Past `max` bytes it is still drained,
  * but not kept: RC_TOOBIG. RC_PROTOCOL when it broke off, RC_NOMEM. */
 enum rc fcgi_body(struct fcgi *fcgi, struct arena *arena, size_t max, const char **body, size_t *len) MUST_CHECK;

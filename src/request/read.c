@@ -10,7 +10,7 @@
 
 static const char *request_path(const struct request *rq)
 {
-	const char *uri = fcgi_param(rq->fcgi, "REQUEST_URI");
+	const char *uri = fcgi_uri(rq->fcgi);
 
 	return uri == NULL ? "/" : arena_strndup(rq->arena, uri, strcspn(uri, "?#"));
 }

@@ -11,7 +11,7 @@
 
 bool report_wanted(const struct request *rq)
 {
-	const char *uri = fcgi_param(rq->fcgi, "REQUEST_URI"), *prefix = rq->service->settings->prefix;
+	const char *uri = fcgi_uri(rq->fcgi), *prefix = rq->service->settings->prefix;
 	size_t n = strlen(prefix);
 
 	return uri != NULL && strncmp(uri, prefix, n) == 0 && strncmp(uri + n, "/usage", 6) == 0 && (uri[n + 6] == '\0' || uri[n + 6] == '?');
@@ -20,7 +20,7 @@ bool report_wanted(const struct request *rq)
 /* The value of a parameter in the query, NULL where it is not there. Days and scopes need no decoding: one with an escape in it is no day. */
 static const char *query_value(struct request *rq, const char *name)
 {
-	const char *at = strchr(fcgi_param(rq->fcgi, "REQUEST_URI"), '?');
+	const char *at = strchr(fcgi_uri(rq->fcgi), '?');
 	size_t n = strlen(name);
 
 	for (at = at == NULL ? "" : at + 1; *at != '\0'; at += strcspn(at, "&"), at += *at == '&')

@@ -70,6 +70,13 @@ ok $h->await_log(qr{ id=\Q$id\E .* path=/api/ai/long\S* status=404 code=not_foun
 
 is $h->standin->counts->{requests}, $requests + 1, 'the upstream saw nothing but the good one';
 is $h->value('select count(*) from ai_usage_tracking'), $rows + 1, 'and neither did the ledger';
+
+# RFC 9112, 3.2.2: a server takes a whole URL for a path.
+for my $to ($client, $h->client($h->start_web('apache'))) {
+	my $origin = "http://127.0.0.1:$to->{port}";
+	is $to->post($origin . $email, email(), key => $s->{key})->status, 200, 'a whole URL in the request line';
+	is $to->request('GET', "$origin/api/ai/usage?scope=supplier", {Authorization => "Bearer $s->{key}"})->status, 200, 'also where the usage is asked for';
+}
 is $h->value("select count(*) from ai_usage_tracking where state = 'reserved'"), 0, 'nothing is left open';
 unlike $h->log_text, qr/\Q$s->{key}\E/, 'no key of a caller is in the log';
 
