@@ -17,12 +17,24 @@
  * into the time that is promised. */
 #define HEARTBEATS_WITHIN 2
 
+static enum rc write_bytes(struct request *rq, const char *bytes, size_t n)
+{
+	enum rc rc = fcgi_write(rq->fcgi, bytes, n);
+
+	if (rc == RC_GONE)
+		rq->caller_gone = true;
+	return rc;
+}
+
+/* The first to be written begins with the head: until it could be made nothing has gone out, and a problem can still be told in its own form. */
 static enum rc write_out(struct request *rq, const struct buf *bytes, bool flush)
 {
 	enum rc rc = bytes->rc;
 
-	if (rc == RC_OK)
-		rc = fcgi_write(rq->fcgi, buf_text(bytes), bytes->len);
+	if (rc != RC_OK)
+		return rc;
+	rq->head_sent = true;
+	rc = write_bytes(rq, buf_text(bytes), bytes->len);
 	if (rc == RC_OK && flush)
 		rc = fcgi_flush(rq->fcgi);
 	if (rc == RC_GONE)
@@ -89,7 +101,6 @@ static void add_stream_head(struct request *rq, struct buf *out)
 		return;
 	add_head(rq, out, 200, rq->mode == ANSWER_SSE ? "text/event-stream; charset=utf-8" : "text/plain; charset=utf-8");
 	buf_puts(out, "X-Accel-Buffering: no\r\n\r\n");
-	rq->head_sent = true;
 }
 
 enum rc respond_piece(struct request *rq, const char *text, size_t n)
@@ -180,15 +191,15 @@ static void add_json_answer(struct request *rq, struct buf *out)
 
 enum rc respond_body(struct request *rq, const char *json, size_t n)
 {
-	struct buf out;
+	struct buf head;
+	enum rc rc;
 
 	rq->body_sent = json;
-	buf_init(&out, rq->arena, n + HEAD_MAX);
-	add_head(rq, &out, 200, "application/json; charset=utf-8");
-	add_length(&out, n);
-	buf_add(&out, json, n);
-	rq->head_sent = true;
-	return write_out(rq, &out, false);
+	buf_init(&head, rq->arena, HEAD_MAX);
+	add_head(rq, &head, 200, "application/json; charset=utf-8");
+	add_length(&head, n);
+	rc = write_out(rq, &head, false);
+	return rc == RC_OK ? write_bytes(rq, json, n) : rc;
 }
 
 static enum rc respond_json(struct request *rq)
@@ -305,7 +316,6 @@ void respond_problem(struct request *rq)
 		end_stream(rq, &out);
 	else
 		answer_problem(rq, &out);
-	rq->head_sent = true;
 	if (write_out(rq, &out, false) != RC_OK)
 		rq->caller_gone = true;
 }

@@ -47,6 +47,22 @@ $r = $h->post($usage, {}, key => $ann->{key});
 problem $r, 405, 'method_not_allowed', 'POST';
 is $r->header('Allow'), 'GET', 'it takes GET';
 is $h->value('select count(*) from ai_usage_tracking'), 4, 'a report is no call';
+
+# Far more lines than anybody has; here a few with very long names.
+sub fatten {
+	my ($from, $to) = @_;
+	$h->dbh->do(q{insert into fpm.usage_daily (supplier_id, day, feature_type, model_used, requests)
+		select ?, '2020-01-01', repeat('f', 100000) || g, 'm', 1 from generate_series(?::int, ?::int) g}, undef, $eve->{id}, $from, $to);
+}
+fatten(1, 280);
+$r = report($eve, '?from=2020-01-01&to=2020-01-31');
+is $r->status, 200, 'a report of megabytes';
+is $r->ended, 'complete', 'is whole';
+is $r->json->{total}{requests}, 280, 'with all that was used';
+fatten(281, 600);
+$r = report($eve, '?from=2020-01-01&to=2020-01-31');
+is $r->status . ' ' . $r->ended, '503 complete', 'of one that does not fit into memory';
+ok $r->json->{code}, 'it is said in form';
 $h->cluster->stop('fast');
 problem report($ann), 503, 'database_unavailable', 'without the database';
 
