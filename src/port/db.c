@@ -32,6 +32,7 @@ struct connection {
 		Oid type;        /* of its items' rows */
 	} sets[SETS_MAX];    /* whose statements it keeps, unless: */
 	bool unnamed;        /* it keeps none, or lost one: behind PgBouncer each transaction may meet another server process */
+	enum rc sending;     /* what became of sending the set that follows */
 	struct db *db;
 	struct db_leader leader; /* its place in the queue */
 };
@@ -225,7 +226,7 @@ static struct known_set *set_of(struct connection *c, const char *sql)
 	return NULL;
 }
 
-/* Sends a set, by the name that its statement is kept under, or as text. */
+/* Sends a set, by the name that its statement is kept under, or as text. Its results are asked for as soon as they are there, before the commit. */
 static enum rc send_set(struct connection *c, struct db_job *const *jobs, unsigned count)
 {
 	const struct known_set *set = set_of(c, jobs[0]->call->sql);
@@ -239,7 +240,7 @@ static enum rc send_set(struct connection *c, struct db_job *const *jobs, unsign
 		name_of(set->sql, name);
 		sent = c->unnamed ? PQsendQueryParams(c->pg, set->sql, 1, NULL, values, lengths, binary, 0)
 				  : PQsendQueryPrepared(c->pg, name, 1, values, lengths, binary, 0);
-		rc = sent == 1 && PQpipelineSync(c->pg) == 1 ? RC_OK : RC_UNAVAILABLE;
+		rc = sent == 1 && PQsendFlushRequest(c->pg) == 1 && PQpipelineSync(c->pg) == 1 ? RC_OK : RC_UNAVAILABLE;
 	}
 	free(items);
 	return rc;
@@ -381,51 +382,84 @@ static enum rc ensure_known(struct connection *c, const struct db_call *call, in
 	return rc;
 }
 
-/* Takes in the results of what was sent. RC_INVALID: at least one is an error, and nothing is committed. */
-static enum rc take_results(PGconn *pg, struct db_job *const *jobs, unsigned count, unsigned step, int64_t deadline_us)
+static bool can_send(void *user, const struct db_call *call)
 {
+	return call->item != NULL && set_of(user, call->sql) != NULL;
+}
+
+/* Sends the set that waits, so that the server finds it when it has committed the one before. */
+static void send_next(struct connection *c)
+{
+	struct db_job **jobs;
+	unsigned count = db_queue_next(&c->db->queue, &c->leader, &jobs);
+
+	if (count > 0)
+		c->sending = send_set(c, jobs, count);
+	if (count > 0 && c->sending == RC_OK && PQflush(c->pg) < 0)
+		c->sending = RC_UNAVAILABLE;
+}
+
+/* Takes in the results of what was sent. RC_INVALID: at least one is an error, and nothing is committed. */
+static enum rc take_results(struct connection *c, struct db_job *const *jobs, unsigned count, unsigned step, bool more)
+{
+	int64_t deadline_us = clock_us() + c->db->settings.statement_timeout_ms * (int64_t)1000;
 	bool failed = false;
 	enum rc rc = RC_OK;
 
 	for (unsigned i = 0; i < count && rc == RC_OK; i += step) {
-		rc = take_result(pg, jobs + i, step, deadline_us);
+		rc = take_result(c->pg, jobs + i, step, deadline_us);
 		failed = failed || jobs[i]->rc == RC_INVALID;
 	}
+	if (rc == RC_OK && !failed && more)
+		send_next(c);
 	if (rc == RC_OK)
-		rc = take_sync(pg, deadline_us);
+		rc = take_sync(c->pg, deadline_us);
 	return rc == RC_OK && failed ? RC_INVALID : rc;
 }
 
-static enum rc run_set(struct connection *c, struct db_job *const *jobs, unsigned count, int64_t deadline_us)
+static enum rc run_set(struct connection *c, struct db_job *const *jobs, unsigned count, bool more)
 {
-	enum rc rc = ensure_known(c, jobs[0]->call, deadline_us);
+	enum rc rc = ensure_known(c, jobs[0]->call, clock_us() + c->db->settings.statement_timeout_ms * (int64_t)1000);
 
 	for (unsigned i = 0; i < count && rc == RC_INVALID; i++)
 		jobs[i]->rc = rc;
 	if (rc == RC_OK)
 		rc = send_set(c, jobs, count);
-	return rc == RC_OK ? take_results(c->pg, jobs, count, count, deadline_us) : rc;
+	return rc == RC_OK ? take_results(c, jobs, count, count, more) : rc;
 }
 
-/* Runs the jobs as one transaction. RC_OK: committed, each job has its own result. RC_INVALID: rolled back. Else the connection is of no more use. */
-static enum rc run_once(struct connection *c, struct db_job *const *jobs, unsigned count)
+/* Once more as text: what is remembered may be what failed, a kept statement that is lost, a type or function that a migration has replaced since. */
+static enum rc run_unnamed(struct connection *c, struct db_job *const *jobs, unsigned count, bool more)
 {
-	int64_t deadline_us = clock_us() + c->db->settings.statement_timeout_ms * (int64_t)1000;
+	memset(c->sets, 0, sizeof c->sets);
+	if (c->unnamed)
+		return RC_INVALID;
+	c->unnamed = true;
+	return run_set(c, jobs, count, more);
+}
+
+/* Runs the jobs as one transaction. RC_OK: committed, each job has its own result. RC_INVALID: rolled back. Else the connection is of no more use. `more`: the next set is
+ * sent meanwhile. */
+static enum rc run_once(struct connection *c, struct db_job *const *jobs, unsigned count, bool more)
+{
 	enum rc rc;
 
 	if (jobs[0]->call->item == NULL) {
 		rc = send_batch(c->pg, jobs, count);
-		return rc == RC_OK ? take_results(c->pg, jobs, count, 1, deadline_us) : rc;
+		return rc == RC_OK ? take_results(c, jobs, count, 1, false) : rc;
 	}
-	rc = run_set(c, jobs, count, deadline_us);
-	if (rc != RC_INVALID)
-		return rc;
-	/* What is remembered may be what failed: a kept statement that is lost, a type or function that a migration has replaced since. */
-	memset(c->sets, 0, sizeof c->sets);
-	if (c->unnamed)
-		return rc;
-	c->unnamed = true;
-	return run_set(c, jobs, count, deadline_us);
+	rc = run_set(c, jobs, count, more);
+	return rc == RC_INVALID ? run_unnamed(c, jobs, count, more) : rc;
+}
+
+/* The same for a set that has been sent. */
+static enum rc finish_sent(struct connection *c, struct db_job *const *jobs, unsigned count)
+{
+	enum rc rc = c->pg == NULL ? RC_UNAVAILABLE : c->sending;
+
+	if (rc == RC_OK)
+		rc = take_results(c, jobs, count, count, true);
+	return rc == RC_INVALID ? run_unnamed(c, jobs, count, true) : rc;
 }
 
 static void cancel(PGconn *pg)
@@ -443,7 +477,7 @@ static enum rc run_alone(struct db *db, struct connection *c, struct db_job *job
 	enum rc rc = ensure_connected(db, c);
 
 	if (rc == RC_OK)
-		rc = run_once(c, &job, 1);
+		rc = run_once(c, &job, 1, false);
 	if (rc != RC_OK && rc != RC_INVALID) {
 		if (rc == RC_TIMEOUT && c->pg != NULL)
 			cancel(c->pg);
@@ -454,14 +488,14 @@ static enum rc run_alone(struct db *db, struct connection *c, struct db_job *job
 }
 
 /* What a connection does with the calls it was given (db_queue.h: run). */
-static void run_batch(void *user, struct db_job **jobs, unsigned count)
+static void run_batch(void *user, struct db_job **jobs, unsigned count, bool sent)
 {
 	struct connection *c = user;
 	struct db *db = c->db;
-	enum rc rc = ensure_connected(db, c);
+	enum rc rc = sent ? RC_OK : ensure_connected(db, c);
 
 	if (rc == RC_OK)
-		rc = run_once(c, jobs, count);
+		rc = sent ? finish_sent(c, jobs, count) : run_once(c, jobs, count, true);
 	if (rc == RC_OK || (rc == RC_INVALID && count == 1))
 		return;
 	if (rc == RC_INVALID) {
@@ -490,7 +524,7 @@ enum rc db_new(const struct db_settings *settings, struct db **out)
 	db_queue_init(&db->queue, db->settings.batch);
 	for (unsigned i = 0; i < db->settings.connections; i++) {
 		db->connections[i].db = db;
-		db->connections[i].leader = (struct db_leader){.run = run_batch, .user = &db->connections[i]};
+		db->connections[i].leader = (struct db_leader){.run = run_batch, .can_send = can_send, .user = &db->connections[i]};
 		db_queue_add(&db->queue, &db->connections[i].leader);
 	}
 	*out = db;

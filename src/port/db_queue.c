@@ -4,6 +4,7 @@
 #include "port/db_queue.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 void db_queue_init(struct db_queue *queue, unsigned batch)
@@ -46,13 +47,19 @@ static bool same_kind(const struct db_call *a, const struct db_call *b)
 	return a->commits == b->commits && (a->item != NULL) == (b->item != NULL) && (a->item == NULL || a->sql == b->sql);
 }
 
+/* Whether one call waits while the other is being run: sets of whatever kind go one after the other. Two at once are each smaller, and in each other's way. */
+static bool excludes(const struct db_call *a, const struct db_call *b)
+{
+	return same_kind(a, b) || (a->item != NULL && b->item != NULL);
+}
+
 /* Whether one more leader would be of use beside those at work. */
 static bool worth_another(const struct db_queue *queue, const struct db_call *call)
 {
 	if (queue->waiting >= queue->batch)
 		return true;
 	for (const struct db_leader *leader = queue->working; leader != NULL; leader = leader->next_working)
-		if (same_kind(leader->kind, call))
+		if (excludes(leader->kind, call))
 			return false;
 	return true;
 }
@@ -122,24 +129,67 @@ static unsigned take_batch(struct db_queue *queue, const struct db_call *kind, s
 	return count;
 }
 
-/* Called, and returns, with the lock held: runs a batch of a waiting job's kind, which that job may be in, then hands the place on. Nobody is woken under the lock: a
- * woken thread takes the processor at once, and would go back to sleep for the lock. */
+unsigned db_queue_next(struct db_queue *queue, struct db_leader *leader, struct db_job ***jobs)
+{
+	struct db_job *job;
+	unsigned count = 0;
+
+	pthread_mutex_lock(&queue->lock);
+	for (job = queue->first; job != NULL && job->lead != NULL;)
+		job = job->next;
+	if (job != NULL && leader->can_send(leader->user, job->call))
+		count = take_batch(queue, job->call, leader->sent);
+	leader->sent_count = count;
+	pthread_mutex_unlock(&queue->lock);
+	*jobs = leader->sent;
+	return count;
+}
+
+/* The batch that `own`'s thread is to run: one that has been sent, whose results it takes in, or one of its own kind, which it may be in. */
+static unsigned choose_batch(struct db_queue *queue, struct db_leader *leader, const struct db_job *own, struct db_job *jobs[DB_BATCH_MAX])
+{
+	unsigned count = leader->sent_count;
+
+	if (count == 0) {
+		begin_work(queue, leader, own->call);
+		return take_batch(queue, own->call, jobs);
+	}
+	memcpy(jobs, leader->sent, count * sizeof *jobs);
+	leader->sent_count = 0;
+	return count;
+}
+
+/* What comes after a batch: the results of the next, which has been sent, or any other. Returns the job whose thread sees to it, for the caller to wake, or NULL. */
+static struct db_job *hand_on(struct db_queue *queue, struct db_leader *leader)
+{
+	struct db_job *heir = leader->sent[0];
+
+	if (leader->sent_count == 0) {
+		end_work(queue, leader);
+		return hand_over(queue, leader);
+	}
+	leader->kind = heir->call;
+	heir->lead = leader;
+	heir->posts++;
+	return heir;
+}
+
+/* Called, and returns, with the lock held: runs a batch, then hands the place on. Nobody is woken under the lock: a woken thread takes the processor at once, and would go
+ * back to sleep for the lock. */
 static void lead(struct db_queue *queue, struct db_leader *leader, const struct db_job *own)
 {
 	struct db_job *jobs[DB_BATCH_MAX], *next;
-	unsigned count;
+	bool sent = leader->sent_count > 0;
+	unsigned count = choose_batch(queue, leader, own, jobs);
 
-	begin_work(queue, leader, own->call);
-	count = take_batch(queue, own->call, jobs);
 	pthread_mutex_unlock(&queue->lock);
-	leader->run(leader->user, jobs, count);
+	leader->run(leader->user, jobs, count, sent);
 	pthread_mutex_lock(&queue->lock);
-	end_work(queue, leader);
 	for (unsigned i = 0; i < count; i++) {
 		jobs[i]->done = true;
 		jobs[i]->posts += jobs[i] != own;
 	}
-	next = hand_over(queue, leader);
+	next = hand_on(queue, leader);
 	pthread_mutex_unlock(&queue->lock);
 	if (next != NULL)
 		sem_post(&next->wake);

@@ -176,16 +176,21 @@ static void *call_item(void *user)
 	return NULL;
 }
 
-static void call_set(struct caller_thread *threads, const char *sql, int failing)
+static void call_items(struct caller_thread *threads)
 {
 	struct db_session *session = hold_back();
 
-	for (int i = 0; i < THREADS; i++) {
-		threads[i] = (struct caller_thread){.sql = sql, .item = i == failing ? 0 : i + 1, .lock_key = i % 5};
+	for (int i = 0; i < THREADS; i++)
 		ck_assert_int_eq(pthread_create(&threads[i].thread, NULL, call_item, &threads[i]), 0);
-	}
 	release_when_both_wait(session);
 	join_all(threads);
+}
+
+static void call_set(struct caller_thread *threads, const char *sql, int failing)
+{
+	for (int i = 0; i < THREADS; i++)
+		threads[i] = (struct caller_thread){.sql = sql, .item = i == failing ? 0 : i + 1, .lock_key = i % 5};
+	call_items(threads);
 }
 
 START_TEST(calls_of_a_set_are_one_statement_and_each_gets_its_own_row)
@@ -212,6 +217,69 @@ START_TEST(calls_of_a_set_are_one_statement_and_each_gets_its_own_row)
 	call_set(threads, sql, 13);
 	for (int i = 0; i < THREADS; i++)
 		ck_assert_int_eq(threads[i].rc, i == 13 ? RC_INVALID : i == 6 ? RC_DONE : RC_OK);
+}
+END_TEST
+
+/* Ends at its commit, with the sets that have been sent behind it: whoever is told that his call was done finds it done. */
+START_TEST(a_connection_lost_in_a_commit_loses_nothing_unsaid)
+{
+	static const char *const kinds[] = {"select n, item from live_set($1)", "select n, -item from live_set($1)"};
+	struct caller_thread threads[THREADS];
+	char count[16];
+	struct db_row row;
+	int done = 0;
+
+	ck_assert_int_eq(run("select live_reset()", NULL, true, &row), RC_OK);
+	for (int i = 0; i < THREADS; i++)
+		threads[i] = (struct caller_thread){.sql = kinds[i % 2], .item = i == 5 ? 99 : i + 1};
+	call_items(threads);
+	for (int i = 0; i < THREADS; i++) {
+		ck_assert(threads[i].rc == RC_UNAVAILABLE || (threads[i].rc == RC_OK && i != 5));
+		ck_assert_int_eq(threads[i].rc == RC_OK ? atoi(threads[i].answer) : 0, threads[i].rc != RC_OK ? 0 : i % 2 == 0 ? i + 1 : -(i + 1));
+		done += threads[i].rc == RC_OK;
+	}
+	scalar("select count(*) from live_notes", count, sizeof count);
+	ck_assert_int_eq(atoi(count), done);
+	ck_assert_int_eq(run("select 1", NULL, true, &row), RC_OK);
+}
+END_TEST
+
+#define ROUNDS 50
+
+static void *call_in_turn(void *user)
+{
+	struct caller_thread *t = user;
+
+	for (int i = 0; i < ROUNDS && t->rc == RC_OK; i++) {
+		call_item(t);
+		if (t->rc == RC_OK && atoi(t->answer) != t->item)
+			t->rc = RC_PROTOCOL;
+	}
+	return NULL;
+}
+
+/* Two kinds of sets and calls of neither, over and over: each gets its own answer, and a connection that leads sets is handed on to them too. */
+START_TEST(sets_of_two_kinds_and_other_calls_take_turns)
+{
+	static const char *const kinds[] = {"select n, item from live_pooled($1)", "select n::bigint, item from live_pooled($1)"};
+	struct caller_thread threads[THREADS];
+	struct db_row row;
+
+	tear_down();
+	arena = arena_new(1u << 20);
+	open_with(1, 16);
+	for (int i = 0; i < THREADS; i++) {
+		threads[i] = (struct caller_thread){.sql = kinds[i % 2], .item = i + 1, .rc = RC_OK};
+		ck_assert_int_eq(pthread_create(&threads[i].thread, NULL, call_in_turn, &threads[i]), 0);
+	}
+	for (int i = 0; i < ROUNDS; i++) {
+		ck_assert_int_eq(run("select $1::text", "mine", i % 2 == 0, &row), RC_OK);
+		ck_assert_str_eq(row.values[0], "mine");
+	}
+	for (int i = 0; i < THREADS; i++) {
+		pthread_join(threads[i].thread, NULL);
+		ck_assert_int_eq(threads[i].rc, RC_OK);
+	}
 }
 END_TEST
 
@@ -396,6 +464,8 @@ int main(void)
 	tcase_add_test(tc, a_call_answers_with_its_first_row);
 	tcase_add_test(tc, waiting_calls_share_a_transaction);
 	tcase_add_test(tc, calls_of_a_set_are_one_statement_and_each_gets_its_own_row);
+	tcase_add_test(tc, a_connection_lost_in_a_commit_loses_nothing_unsaid);
+	tcase_add_test(tc, sets_of_two_kinds_and_other_calls_take_turns);
 	tcase_add_test(tc, every_type_of_field_arrives_as_it_was);
 	tcase_add_test(tc, a_row_type_that_was_replaced_is_learnt_anew);
 	tcase_add_test(tc, one_that_raises_does_not_undo_its_neighbours);
