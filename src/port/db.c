@@ -88,10 +88,24 @@ static enum rc finish_connecting(PGconn *pg, int64_t deadline_us)
 	return step == PGRES_POLLING_OK ? RC_OK : RC_UNAVAILABLE;
 }
 
+/* What libpq says of a string that it cannot read quotes it, and so may quote a password. */
+static bool can_be_read(const char *conninfo)
+{
+	PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
+	bool can = options != NULL;
+
+	PQconninfoFree(options);
+	if (!can)
+		report("cannot connect", NULL, "the setting `database` is no connection string: a value with a space needs quotes");
+	return can;
+}
+
 static enum rc connect_now(struct db *db, struct connection *c)
 {
 	int64_t deadline_us = clock_us() + db->settings.connect_timeout_ms * (int64_t)1000;
 
+	if (!can_be_read(db->conninfo))
+		return RC_UNAVAILABLE;
 	c->pg = PQconnectStart(db->conninfo);
 	if (c->pg == NULL)
 		return RC_NOMEM;
