@@ -32,6 +32,7 @@ struct connection {
 		Oid type;        /* of its items' rows */
 	} sets[SETS_MAX];    /* whose statements it keeps, unless: */
 	bool unnamed;        /* it keeps none, or lost one: behind PgBouncer each transaction may meet another server process */
+	bool direct;         /* to the server itself: PgBouncer 1.18 loses count of what is sent before the commit of what came before it */
 	enum rc sending;     /* what became of sending the set that follows */
 	struct db *db;
 	struct db_leader leader; /* its place in the queue */
@@ -50,7 +51,7 @@ static void drop(struct connection *c)
 	PQfinish(c->pg);
 	c->pg = NULL;
 	memset(c->sets, 0, sizeof c->sets);
-	c->unnamed = false;
+	c->unnamed = c->direct = false;
 }
 
 /* What a server says is written for operators; its first line suffices, and is all that a log line should hold. */
@@ -254,7 +255,7 @@ static enum rc send_set(struct connection *c, struct db_job *const *jobs, unsign
 		name_of(set->sql, name);
 		sent = c->unnamed ? PQsendQueryParams(c->pg, set->sql, 1, NULL, values, lengths, binary, 0)
 				  : PQsendQueryPrepared(c->pg, name, 1, values, lengths, binary, 0);
-		rc = sent == 1 && PQsendFlushRequest(c->pg) == 1 && PQpipelineSync(c->pg) == 1 ? RC_OK : RC_UNAVAILABLE;
+		rc = sent == 1 && (!c->direct || PQsendFlushRequest(c->pg) == 1) && PQpipelineSync(c->pg) == 1 ? RC_OK : RC_UNAVAILABLE;
 	}
 	free(items);
 	return rc;
@@ -358,16 +359,18 @@ static enum rc keep_statement(struct connection *c, const char *sql, int64_t dea
 	return rc == RC_OK || rc == RC_INVALID ? take_sync(c->pg, deadline_us) : rc;
 }
 
-/* Learns the number of a set's row type. RC_INVALID: there is no such type. */
+/* Learns the number of a set's row type, and whether the server process that answers is the one that took the connection. RC_INVALID: there is no such type. */
 static enum rc learn_type(struct connection *c, const char *row_type, Oid *type, int64_t deadline_us)
 {
 	PGresult *result = NULL;
-	enum rc rc = PQsendQueryParams(c->pg, "select $1::regtype::oid", 1, NULL, &row_type, NULL, NULL, 0) == 1 && PQpipelineSync(c->pg) == 1
+	enum rc rc = PQsendQueryParams(c->pg, "select $1::regtype::oid, pg_backend_pid()", 1, NULL, &row_type, NULL, NULL, 0) == 1 && PQpipelineSync(c->pg) == 1
 			     ? take_one(c->pg, deadline_us, &result)
 			     : RC_UNAVAILABLE;
 
-	if (rc == RC_OK)
+	if (rc == RC_OK) {
 		*type = (Oid)strtoul(PQgetvalue(result, 0, 0), NULL, 10);
+		c->direct = strtol(PQgetvalue(result, 0, 1), NULL, 10) == PQbackendPID(c->pg);
+	}
 	PQclear(result);
 	if (rc == RC_OK || rc == RC_INVALID) {
 		enum rc synced = take_sync(c->pg, deadline_us);
@@ -398,7 +401,9 @@ static enum rc ensure_known(struct connection *c, const struct db_call *call, in
 
 static bool can_send(void *user, const struct db_call *call)
 {
-	return call->item != NULL && set_of(user, call->sql) != NULL;
+	struct connection *c = user;
+
+	return c->direct && call->item != NULL && set_of(c, call->sql) != NULL;
 }
 
 /* Sends the set that waits, so that the server finds it when it has committed the one before. */

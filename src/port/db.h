@@ -7,7 +7,8 @@
  *
  * A lost connection is RC_UNAVAILABLE at once, and the next call connects anew; where connecting itself was slow to fail, calls are refused without a try
  * for as long as it took, `retry_ms` at most.
- * Works through PgBouncer in transaction mode: no session state but a kept statement for each set, whose text is sent instead once one turns out lost.
+ * Works through PgBouncer in transaction mode: no session state but a kept statement for each set, whose text is sent instead once one turns out lost; and no set is sent
+ * before the one ahead of it has committed.
  */
 #ifndef PORT_DB_H
 #define PORT_DB_H
