@@ -210,7 +210,7 @@ static const struct form *choose(const struct status *status, struct fcgi *fcgi)
 		{"metrics", "text/plain; version=0.0.4", write_metrics},
 		{"", "text/plain", write_text},
 	};
-	const char *uri = fcgi_param(fcgi, "REQUEST_URI"), *query;
+	const char *uri = fcgi_uri(fcgi), *query;
 
 	if (uri == NULL)
 		uri = fcgi_param(fcgi, "SCRIPT_NAME");

@@ -6,9 +6,6 @@
  */
 #include "port/db.h"
 
-#include <errno.h>
-#include <libpq-fe.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +16,7 @@
 #include "base/str.h"
 #include "port/db_item.h"
 #include "port/db_queue.h"
+#include "port/db_wire.h"
 
 #define CONNECTIONS_MAX 32u
 #define SETS_MAX 4u                      /* that a connection knows */
@@ -46,6 +44,12 @@ struct db {
 	_Atomic int64_t down_until_us; /* after a failed connect: no try before then */
 };
 
+/* Of a statement that begins now. */
+static int64_t deadline(const struct connection *c)
+{
+	return clock_us() + c->db->settings.statement_timeout_ms * INT64_C(1000);
+}
+
 static void drop(struct connection *c)
 {
 	PQfinish(c->pg);
@@ -54,123 +58,23 @@ static void drop(struct connection *c)
 	c->unnamed = c->direct = false;
 }
 
-/* What a server says is written for operators; its first line suffices, and is all that a log line should hold. */
-static void report(const char *what, const char *sqlstate, const char *message)
-{
-	log_msg(LOG_ERROR_, "database", "%s: %s %.*s", what, sqlstate == NULL ? "-" : sqlstate, (int)strcspn(message, "\n"), message);
-}
-
-/* Waits until the connection's socket is ready. */
-static enum rc await(PGconn *pg, bool write, int64_t deadline_us)
-{
-	struct pollfd p = {.fd = PQsocket(pg), .events = (short)(write ? POLLIN | POLLOUT : POLLIN)};
-	int n;
-
-	do {
-		n = poll(&p, 1, clock_left_ms(deadline_us, 60000));
-	} while (n < 0 && errno == EINTR);
-	return n > 0 ? RC_OK : RC_TIMEOUT;
-}
-
-static enum rc finish_connecting(PGconn *pg, int64_t deadline_us)
-{
-	PostgresPollingStatusType step = PGRES_POLLING_WRITING;
-
-	while (step == PGRES_POLLING_READING || step == PGRES_POLLING_WRITING) {
-		struct pollfd p = {.fd = PQsocket(pg), .events = (short)(step == PGRES_POLLING_READING ? POLLIN : POLLOUT)};
-		int n = poll(&p, 1, clock_left_ms(deadline_us, 60000));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return RC_TIMEOUT;
-		step = PQconnectPoll(pg);
-	}
-	return step == PGRES_POLLING_OK ? RC_OK : RC_UNAVAILABLE;
-}
-
-/* What libpq says of a string that it cannot read quotes it, and so may quote a password. */
-static bool can_be_read(const char *conninfo)
-{
-	PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
-	bool can = options != NULL;
-
-	PQconninfoFree(options);
-	if (!can)
-		report("cannot connect", NULL, "the setting `database` is no connection string: a value with a space needs quotes");
-	return can;
-}
-
-static enum rc connect_now(struct db *db, struct connection *c)
-{
-	int64_t deadline_us = clock_us() + db->settings.connect_timeout_ms * (int64_t)1000;
-
-	if (!can_be_read(db->conninfo))
-		return RC_UNAVAILABLE;
-	c->pg = PQconnectStart(db->conninfo);
-	if (c->pg == NULL)
-		return RC_NOMEM;
-	if (PQstatus(c->pg) != CONNECTION_BAD && finish_connecting(c->pg, deadline_us) == RC_OK && PQsetnonblocking(c->pg, 1) == 0 &&
-	    PQenterPipelineMode(c->pg) == 1)
-		return RC_OK;
-	report("cannot connect", NULL, PQerrorMessage(c->pg)[0] ? PQerrorMessage(c->pg) : "no answer in time");
-	drop(c);
-	return RC_UNAVAILABLE;
-}
-
-/* A server that stopped has said good-bye on its idle connections: then the socket is readable, and the connection no good. */
-static bool still_good(struct connection *c)
-{
-	struct pollfd p = {.fd = c->pg == NULL ? -1 : PQsocket(c->pg), .events = POLLIN};
-
-	if (c->pg == NULL)
-		return false;
-	if (poll(&p, 1, 0) == 0)
-		return true;
-	if (PQconsumeInput(c->pg) == 1 && PQstatus(c->pg) == CONNECTION_OK && poll(&p, 1, 0) == 0)
-		return true; /* a notice, a changed parameter */
-	drop(c);
-	return false;
-}
-
 static enum rc ensure_connected(struct db *db, struct connection *c)
 {
 	int64_t started_us = clock_us(), most_us = db->settings.retry_ms * (int64_t)1000, took_us;
 	enum rc rc;
 
-	if (still_good(c))
+	if (c->pg != NULL && db_wire_alive(c->pg))
 		return RC_OK;
+	drop(c);
 	if (started_us < db->down_until_us)
 		return RC_UNAVAILABLE;
-	rc = connect_now(db, c);
+	rc = db_wire_connect(db->conninfo, db->settings.connect_timeout_ms, &c->pg);
 	if (rc == RC_OK)
 		return RC_OK;
 	/* A server that refuses at once costs nothing to ask again; one that does not answer must not hold up every call. */
 	took_us = clock_us() - started_us;
 	db->down_until_us = started_us + took_us + (took_us < most_us ? took_us : most_us);
 	return rc;
-}
-
-/* The next result, waiting for it. NULL with RC_OK is libpq's mark between two statements. */
-static enum rc next_result(PGconn *pg, int64_t deadline_us, PGresult **out)
-{
-	*out = NULL;
-	for (;;) {
-		int unsent = PQflush(pg);
-		enum rc rc;
-
-		if (unsent < 0)
-			return RC_UNAVAILABLE;
-		if (!PQisBusy(pg))
-			break;
-		rc = await(pg, unsent > 0, deadline_us);
-		if (rc != RC_OK)
-			return rc;
-		if (PQconsumeInput(pg) != 1)
-			return RC_UNAVAILABLE;
-	}
-	*out = PQgetResult(pg);
-	return RC_OK;
 }
 
 /* Copies the row's columns from `first` on. */
@@ -279,7 +183,7 @@ static void refuse(const PGresult *result, struct db_job *const *jobs, unsigned 
 	if (str_eq(sqlstate, NO_SUCH_STATEMENT))
 		log_msg(LOG_WARN_, "database", "a kept statement is gone (PgBouncer?): its text is sent from now on");
 	else if (PQresultStatus(result) != PGRES_PIPELINE_ABORTED)
-		report("a call failed", sqlstate, PQresultErrorMessage(result));
+		db_wire_report("a call failed", sqlstate, PQresultErrorMessage(result));
 	for (unsigned i = 0; i < count; i++)
 		jobs[i]->rc = RC_INVALID;
 }
@@ -288,7 +192,7 @@ static void refuse(const PGresult *result, struct db_job *const *jobs, unsigned 
 static enum rc take_result(PGconn *pg, struct db_job *const *jobs, unsigned count, int64_t deadline_us)
 {
 	PGresult *result, *mark = NULL;
-	enum rc rc = next_result(pg, deadline_us, &result);
+	enum rc rc = db_wire_result(pg, deadline_us, &result);
 
 	if (rc != RC_OK)
 		return rc;
@@ -301,7 +205,7 @@ static enum rc take_result(PGconn *pg, struct db_job *const *jobs, unsigned coun
 	else
 		refuse(result, jobs, count);
 	PQclear(result);
-	rc = PQstatus(pg) == CONNECTION_OK ? next_result(pg, deadline_us, &mark) : RC_UNAVAILABLE;
+	rc = PQstatus(pg) == CONNECTION_OK ? db_wire_result(pg, deadline_us, &mark) : RC_UNAVAILABLE;
 	PQclear(mark);
 	return rc;
 }
@@ -311,7 +215,7 @@ static enum rc take_sync(PGconn *pg, int64_t deadline_us)
 {
 	for (;;) {
 		PGresult *result;
-		enum rc rc = next_result(pg, deadline_us, &result);
+		enum rc rc = db_wire_result(pg, deadline_us, &result);
 		ExecStatusType status;
 
 		if (rc != RC_OK)
@@ -320,7 +224,7 @@ static enum rc take_sync(PGconn *pg, int64_t deadline_us)
 			return RC_PROTOCOL;
 		status = PQresultStatus(result);
 		if (status != PGRES_PIPELINE_SYNC)
-			report("a commit failed", PQresultErrorField(result, PG_DIAG_SQLSTATE), PQresultErrorMessage(result));
+			db_wire_report("a commit failed", PQresultErrorField(result, PG_DIAG_SQLSTATE), PQresultErrorMessage(result));
 		PQclear(result);
 		if (status == PGRES_PIPELINE_SYNC)
 			return RC_OK;
@@ -333,15 +237,15 @@ static enum rc take_sync(PGconn *pg, int64_t deadline_us)
 static enum rc take_one(PGconn *pg, int64_t deadline_us, PGresult **result)
 {
 	PGresult *mark = NULL;
-	enum rc rc = next_result(pg, deadline_us, result);
+	enum rc rc = db_wire_result(pg, deadline_us, result);
 	ExecStatusType status = PQresultStatus(*result);
 
 	if (rc == RC_OK)
-		rc = next_result(pg, deadline_us, &mark);
+		rc = db_wire_result(pg, deadline_us, &mark);
 	PQclear(mark);
 	if (rc != RC_OK || status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
 		return rc;
-	report("a set's statement", PQresultErrorField(*result, PG_DIAG_SQLSTATE), PQresultErrorMessage(*result));
+	db_wire_report("a set's statement", PQresultErrorField(*result, PG_DIAG_SQLSTATE), PQresultErrorMessage(*result));
 	return RC_INVALID;
 }
 
@@ -412,16 +316,17 @@ static void send_next(struct connection *c)
 	struct db_job **jobs;
 	unsigned count = db_queue_next(&c->db->queue, &c->leader, &jobs);
 
-	if (count > 0)
-		c->sending = send_set(c, jobs, count);
-	if (count > 0 && c->sending == RC_OK && PQflush(c->pg) < 0)
+	if (count == 0)
+		return;
+	c->sending = send_set(c, jobs, count);
+	if (c->sending == RC_OK && PQflush(c->pg) < 0)
 		c->sending = RC_UNAVAILABLE;
 }
 
 /* Takes in the results of what was sent. RC_INVALID: at least one is an error, and nothing is committed. */
 static enum rc take_results(struct connection *c, struct db_job *const *jobs, unsigned count, unsigned step, bool more)
 {
-	int64_t deadline_us = clock_us() + c->db->settings.statement_timeout_ms * (int64_t)1000;
+	int64_t deadline_us = deadline(c);
 	bool failed = false;
 	enum rc rc = RC_OK;
 
@@ -438,7 +343,7 @@ static enum rc take_results(struct connection *c, struct db_job *const *jobs, un
 
 static enum rc run_set(struct connection *c, struct db_job *const *jobs, unsigned count, bool more)
 {
-	enum rc rc = ensure_known(c, jobs[0]->call, clock_us() + c->db->settings.statement_timeout_ms * (int64_t)1000);
+	enum rc rc = ensure_known(c, jobs[0]->call, deadline(c));
 
 	for (unsigned i = 0; i < count && rc == RC_INVALID; i++)
 		jobs[i]->rc = rc;
@@ -481,16 +386,6 @@ static enum rc finish_sent(struct connection *c, struct db_job *const *jobs, uns
 	return rc == RC_INVALID ? run_unnamed(c, jobs, count, true) : rc;
 }
 
-static void cancel(PGconn *pg)
-{
-	PGcancel *handle = PQgetCancel(pg);
-	char reason[64];
-
-	if (handle != NULL)
-		PQcancel(handle, reason, sizeof reason);
-	PQfreeCancel(handle);
-}
-
 static enum rc run_alone(struct db *db, struct connection *c, struct db_job *job)
 {
 	enum rc rc = ensure_connected(db, c);
@@ -499,7 +394,7 @@ static enum rc run_alone(struct db *db, struct connection *c, struct db_job *job
 		rc = run_once(c, &job, 1, false);
 	if (rc != RC_OK && rc != RC_INVALID) {
 		if (rc == RC_TIMEOUT && c->pg != NULL)
-			cancel(c->pg);
+			db_wire_cancel(c->pg);
 		drop(c);
 		job->rc = rc == RC_TIMEOUT || rc == RC_NOMEM ? rc : RC_UNAVAILABLE;
 	}
@@ -523,7 +418,7 @@ static void run_batch(void *user, struct db_job **jobs, unsigned count, bool sen
 		return;
 	}
 	if (rc == RC_TIMEOUT && c->pg != NULL)
-		cancel(c->pg);
+		db_wire_cancel(c->pg);
 	drop(c);
 	for (unsigned i = 0; i < count; i++)
 		jobs[i]->rc = rc == RC_TIMEOUT || rc == RC_NOMEM ? rc : RC_UNAVAILABLE;

@@ -1,5 +1,5 @@
 /*
- * db.h - PostgreSQL, through libpq (the only files that include it are db.c and db_session.c).
+ * db.h - PostgreSQL, through libpq (the only files that include it are db_wire.h and db_session.c).
  *
  * A few connections serve all threads of a process. Calls that commit are combined: whoever finds a connection free takes every call that is waiting,
  * orders them by lock key and sends them as one transaction, so that one flush of the log serves them all, and calls of a set as one statement; nobody

@@ -135,7 +135,8 @@ unsigned db_queue_next(struct db_queue *queue, struct db_leader *leader, struct 
 	unsigned count = 0;
 
 	pthread_mutex_lock(&queue->lock);
-	for (job = queue->first; job != NULL && job->lead != NULL;)
+	job = queue->first;
+	while (job != NULL && job->lead != NULL)
 		job = job->next;
 	if (job != NULL && leader->can_send(leader->user, job->call))
 		count = take_batch(queue, job->call, leader->sent);

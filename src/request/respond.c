@@ -17,10 +17,8 @@
  * into the time that is promised. */
 #define HEARTBEATS_WITHIN 2
 
-static enum rc write_bytes(struct request *rq, const char *bytes, size_t n)
+static enum rc note_gone(struct request *rq, enum rc rc)
 {
-	enum rc rc = fcgi_write(rq->fcgi, bytes, n);
-
 	if (rc == RC_GONE)
 		rq->caller_gone = true;
 	return rc;
@@ -34,12 +32,10 @@ static enum rc write_out(struct request *rq, const struct buf *bytes, bool flush
 	if (rc != RC_OK)
 		return rc;
 	rq->head_sent = true;
-	rc = write_bytes(rq, buf_text(bytes), bytes->len);
+	rc = fcgi_write(rq->fcgi, buf_text(bytes), bytes->len);
 	if (rc == RC_OK && flush)
 		rc = fcgi_flush(rq->fcgi);
-	if (rc == RC_GONE)
-		rq->caller_gone = true;
-	return rc;
+	return note_gone(rq, rc);
 }
 
 static void add_rate(struct request *rq, struct buf *head)
@@ -199,7 +195,7 @@ enum rc respond_body(struct request *rq, const char *json, size_t n)
 	add_head(rq, &head, 200, "application/json; charset=utf-8");
 	add_length(&head, n);
 	rc = write_out(rq, &head, false);
-	return rc == RC_OK ? write_bytes(rq, json, n) : rc;
+	return rc == RC_OK ? note_gone(rq, fcgi_write(rq->fcgi, json, n)) : rc;
 }
 
 static enum rc respond_json(struct request *rq)

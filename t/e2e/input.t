@@ -76,6 +76,7 @@ for my $to ($client, $h->client($h->start_web('apache'))) {
 	my $origin = "http://127.0.0.1:$to->{port}";
 	is $to->post($origin . $email, email(), key => $s->{key})->status, 200, 'a whole URL in the request line';
 	is $to->request('GET', "$origin/api/ai/usage?scope=supplier", {Authorization => "Bearer $s->{key}"})->status, 200, 'also where the usage is asked for';
+	is $to->request('GET', "$origin/api/ai/ping")->body, 'pong', 'or whether anybody is there';
 	is $to->post($email, ' ' x 2_000_000, key => $s->{key})->status, 413, 'two megabytes are too many for a prompt';
 	is $to->post('/index.html', ' ' x 2_000_000)->status, 200, 'and not for what else is on the web server';
 }

@@ -12,13 +12,13 @@ my %floor = (base => 1, port => 2, prompt => 3, provider => 4, request => 5, dae
 my %step = map { $_ => 1 } qw(read authenticate validate render moderate admit generate check filter respond settle);
 
 # Foreign header => the one file that may include it. OpenSSL has two doors: digests and randomness, and the certificates that curl's connections share. So has
-# libpq: the daemon's calls, and the commands' sessions.
+# libpq: the connections that the daemon calls on, and the commands' sessions.
 my @foreign = (
 	[qr{^fcgi}, 'port/fcgi.c'],
 	[qr{^curl/}, 'port/http.c'],
 	[qr{^openssl/(?:ssl|err|x509\w*)\.h}, 'port/tls.c'],
 	[qr{^openssl/}, 'port/token.c'],
-	[qr{^(?:libpq-|postgres|pg_)}, 'port/db.c', 'port/db_session.c'],
+	[qr{^(?:libpq-|postgres|pg_)}, 'port/db_wire.h', 'port/db_session.c'],
 	[qr{^json}, 'port/json.c'],
 	[qr{^pcre2}, 'port/regex.c'],
 	[qr{^yaml\.h}, 'port/yaml.c'],
