@@ -27,7 +27,12 @@ begin
 	create function live_echo(calls live_every[]) returns setof live_every language sql as 'select * from unnest(calls)';
 end $$;
 select live_replace_echo();
-create function live_part() returns trigger language plpgsql as $$ begin perform pg_terminate_backend(pg_backend_pid()); return null; end $$;
+create function live_part() returns trigger language plpgsql as $$
+begin
+	perform pg_advisory_xact_lock(2);
+	perform pg_terminate_backend(pg_backend_pid());
+	return null;
+end $$;
 create constraint trigger live_parts after insert on live_notes deferrable initially deferred for each row when (new.n = 99) execute function live_part();
 create function live_reset() returns int language sql as 'delete from live_notes; select 0';
 SQL
