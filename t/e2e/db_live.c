@@ -316,6 +316,32 @@ START_TEST(a_connection_lost_in_a_commit_loses_nothing_unsaid)
 }
 END_TEST
 
+/* A server that finds out in the commit that it cannot: nothing of the set has happened, and nobody is told that it has. */
+START_TEST(a_commit_that_fails_is_told)
+{
+	struct db_session *session;
+	struct caller_thread threads[THREADS];
+	unsigned done = 0;
+	char count[16];
+	struct db_row row;
+
+	ck_assert_int_eq(run("select live_reset()", NULL, true, &row), RC_OK);
+	ck_assert_int_eq(run("select live_note($1::int)", "98", true, &row), RC_UNAVAILABLE);
+	for (int i = 0; i < THREADS; i++)
+		threads[i] = (struct caller_thread){.sql = "select n, item from live_set($1)", .item = i == 5 ? 98 : i + 1};
+	session = hold_back(1);
+	start_items(threads, 0, THREADS);
+	release_when_so_many_wait(session, 2);
+	join_all(threads);
+	for (int i = 0; i < THREADS; i++)
+		done += threads[i].rc == RC_OK;
+	ck_assert_int_eq(threads[5].rc, RC_UNAVAILABLE);
+	ck_assert_uint_gt(done, 0);
+	scalar("select count(*) from live_notes", count, sizeof count);
+	ck_assert_uint_eq((unsigned)atoi(count), done);
+}
+END_TEST
+
 #define ROUNDS 50
 
 static void *call_in_turn(void *user)
@@ -537,6 +563,7 @@ int main(void)
 	tcase_add_test(tc, waiting_calls_share_a_transaction);
 	tcase_add_test(tc, calls_of_a_set_are_one_statement_and_each_gets_its_own_row);
 	tcase_add_test(tc, a_connection_lost_in_a_commit_loses_nothing_unsaid);
+	tcase_add_test(tc, a_commit_that_fails_is_told);
 	tcase_add_test(tc, sets_of_two_kinds_and_other_calls_take_turns);
 	tcase_add_test(tc, every_type_of_field_arrives_as_it_was);
 	tcase_add_test(tc, a_row_type_that_was_replaced_is_learnt_anew);
