@@ -64,6 +64,7 @@ static bool worth_another(const struct db_queue *queue, const struct db_call *ca
 	return true;
 }
 
+/* From when a job has it until it is laid aside, though that job's thread may still have to wake: who comes meanwhile waits. */
 static void begin_work(struct db_queue *queue, struct db_leader *leader, const struct db_call *kind)
 {
 	leader->kind = kind;
@@ -80,11 +81,24 @@ static void end_work(struct db_queue *queue, const struct db_leader *leader)
 	*link = leader->next_working;
 }
 
+static struct db_leader *take_idle(struct db_queue *queue, const struct db_call *kind)
+{
+	struct db_leader *leader = queue->idle;
+
+	if (leader == NULL)
+		return NULL;
+	queue->idle = leader->next_idle;
+	begin_work(queue, leader, kind);
+	return leader;
+}
+
 /* Gives a leader's place to the first waiting thread that has none, and returns its job for the caller to wake; or lays it aside, and returns NULL. */
 static struct db_job *hand_over(struct db_queue *queue, struct db_leader *leader)
 {
+	end_work(queue, leader);
 	for (struct db_job *job = queue->first; job != NULL; job = job->next) {
 		if (job->lead == NULL && worth_another(queue, job->call)) {
+			begin_work(queue, leader, job->call);
 			job->lead = leader;
 			job->posts++;
 			return job;
@@ -151,10 +165,8 @@ static unsigned choose_batch(struct db_queue *queue, struct db_leader *leader, c
 {
 	unsigned count = leader->sent_count;
 
-	if (count == 0) {
-		begin_work(queue, leader, own->call);
+	if (count == 0)
 		return take_batch(queue, own->call, jobs);
-	}
 	memcpy(jobs, leader->sent, count * sizeof *jobs);
 	leader->sent_count = 0;
 	return count;
@@ -165,10 +177,8 @@ static struct db_job *hand_on(struct db_queue *queue, struct db_leader *leader)
 {
 	struct db_job *heir = leader->sent[0];
 
-	if (leader->sent_count == 0) {
-		end_work(queue, leader);
+	if (leader->sent_count == 0)
 		return hand_over(queue, leader);
-	}
 	leader->kind = heir->call;
 	heir->lead = leader;
 	heir->posts++;
@@ -200,15 +210,6 @@ static void lead(struct db_queue *queue, struct db_leader *leader, const struct 
 	pthread_mutex_lock(&queue->lock);
 }
 
-static struct db_leader *take_idle(struct db_queue *queue)
-{
-	struct db_leader *leader = queue->idle;
-
-	if (leader != NULL)
-		queue->idle = leader->next_idle;
-	return leader;
-}
-
 /* Waits to be done or handed a place; patience over, takes one that lies idle: whoever leads may be held up by a lock. */
 static void wait_turn(struct db_queue *queue, struct db_job *job, unsigned *received)
 {
@@ -224,7 +225,7 @@ static void wait_turn(struct db_queue *queue, struct db_job *job, unsigned *rece
 	pthread_mutex_lock(&queue->lock);
 	*received += woken;
 	if (!woken && !job->done && !job->taken && job->lead == NULL)
-		job->lead = take_idle(queue);
+		job->lead = take_idle(queue, job->call);
 }
 
 void db_queue_run(struct db_queue *queue, struct db_job *job)
@@ -235,7 +236,7 @@ void db_queue_run(struct db_queue *queue, struct db_job *job)
 	pthread_mutex_lock(&queue->lock);
 	enqueue(queue, job);
 	if (worth_another(queue, job->call) || !job->call->commits)
-		job->lead = take_idle(queue);
+		job->lead = take_idle(queue, job->call);
 	while (!job->done) {
 		struct db_leader *leader = job->lead;
 
