@@ -73,6 +73,20 @@ enum rc call_deliver_value(struct call *call, const struct value *value)
 	return value == NULL || value->type != VALUE_STRING ? RC_OK : call_deliver(call, value->u.string.text, value->u.string.len);
 }
 
+/* The standard gives an event to its listeners whose data is an empty line; to us it says nothing. White space around the rest is no part of what is said. */
+static enum rc take_event(void *user, const struct sse_event *event)
+{
+	static const char white[] = " \t\r\n";
+	struct sse_event said = *event;
+	struct call *call = user;
+
+	for (; said.len > 0 && memchr(white, said.data[0], sizeof white - 1) != NULL; said.len--)
+		said.data++;
+	while (said.len > 0 && memchr(white, said.data[said.len - 1], sizeof white - 1) != NULL)
+		said.len--;
+	return said.len == 0 ? RC_OK : call->on_event(call, &said);
+}
+
 /* What comes with a bad status is nobody's business here. */
 static enum rc take_body(void *user, int status, const char *bytes, size_t n)
 {
@@ -162,7 +176,7 @@ enum rc call_post(struct call *call, const char *path, const struct http_header 
 	if (buf_strings(&url, call->access->base_url, path, NULL) != RC_OK)
 		return call_fail(call, FAULT_OURS, url.rc, "URL cannot be written");
 	exchange.url = url.data;
-	sse_init(&call->sse, call->arena, EVENT_MAX, call->on_event, call);
+	sse_init(&call->sse, call->arena, EVENT_MAX, take_event, call);
 	rc = http_exchange(call->access->http, call->arena, &exchange, &outcome);
 	call->result->status = outcome.status;
 	call->result->sent = outcome.sent;

@@ -16,7 +16,7 @@ struct call {
 	const struct provider_request *request;
 	struct provider_result *result;
 	struct arena *arena;
-	sse_handler *on_event; /* of a streamed answer; its `user` is the call */
+	sse_handler *on_event; /* of a streamed answer; its `user` is the call. The data is never blank, has no white space around it, and no NUL behind it. */
 	void *protocol;        /* the provider's own */
 	bool complete;         /* set by the provider: the text is whole, whatever becomes of the connection */
 	struct buf answer;     /* of a plain one */

@@ -11,6 +11,7 @@
 
 #define BEARER_MAX (64u * 1024u)
 #define SCRATCH_MAX (PROVIDER_ANSWER_MAX * 8u) /* a tree is larger than its text */
+#define DONE "[DONE]"                          /* what a stream ends with */
 
 /* How a family is told that JSON is wanted: by a schema, by a mode, by words alone. */
 enum json_form { JSON_SCHEMA, JSON_OBJECT, JSON_WORDS };
@@ -181,7 +182,7 @@ static enum rc take_event(void *user, const struct sse_event *event)
 {
 	struct call *call = user;
 
-	if (!str_eq(event->data, "[DONE]"))
+	if (event->len != strlen(DONE) || memcmp(event->data, DONE, event->len) != 0)
 		return take_json(call, event->data, event->len, "delta");
 	call->complete = true;
 	return RC_DONE;

@@ -319,6 +319,7 @@ START_TEST(a_stream_is_read)
 	ck_assert_int_eq(result.usage.completion, 15);
 	ck_assert_ptr_nonnull(strstr(sent(), ",\"stream\":true}"));
 	ck_assert_int_eq(stream(START DELTA("x") END), RC_OK);
+	ck_assert_int_eq(stream(START "event: ping\ndata:\n\n" DELTA("x") END STOP), RC_OK);
 	ck_assert_int_eq(stream(START DELTA("x") STOP), RC_OK);
 	ck_assert_int_eq(result.stop, STOP_OTHER);
 	ck_assert(!result.usage.reported);

@@ -544,6 +544,22 @@ START_TEST(streams_end_in_several_ways)
 }
 END_TEST
 
+/* As proxies and servers of the protocol's kin write it. */
+START_TEST(blank_events_and_white_space_say_nothing)
+{
+	static const char *const ends[] = {"data: [DONE] \n\n", "data:\t[DONE]\r\n\r\n", "data:  [DONE]\n\n", "data: [DONE]\ndata:\n\n", "data:\n\ndata\n\ndata: \n\n" DONE};
+
+	for (size_t i = 0; i < COUNT_OF(ends); i++) {
+		buf_clear(&seen.text);
+		ck_assert_msg(stream(arena_printf(arena, "data:\n\n%s%s", DELTA("x"), ends[i])) == RC_OK, "%zu: %s", i, result.detail);
+		ck_assert_str_eq(buf_text(&seen.text), "x");
+		ck_assert_int_eq(result.stop, STOP_OTHER);
+	}
+	ck_assert_int_eq(stream(DELTA("x") "data: [DONE] or not\n\n"), RC_PROTOCOL);
+	ck_assert_int_eq(stream(DELTA("x") "data:\n\n"), RC_PROTOCOL); /* no end */
+}
+END_TEST
+
 START_TEST(a_stream_that_stays_open_after_its_end_is_over)
 {
 	int64_t started = clock_us();
@@ -809,6 +825,7 @@ static TCase *streams(void)
 	tcase_add_test(tcase, a_stream_is_read);
 	tcase_add_loop_test(tcase, a_stream_may_be_cut_into_packets_anywhere, 1, 120);
 	tcase_add_test(tcase, streams_end_in_several_ways);
+	tcase_add_test(tcase, blank_events_and_white_space_say_nothing);
 	tcase_add_test(tcase, a_stream_that_stays_open_after_its_end_is_over);
 	tcase_add_test(tcase, a_broken_stream_is_told);
 	tcase_add_test(tcase, a_connection_cut_in_mid_stream_is_broken);
