@@ -149,18 +149,28 @@ static enum rc take_choice(struct call *call, const struct value *choice, const 
 	return rc;
 }
 
+/* OpenAI tells it once, behind all text. Servers of its kin tell it with each piece, or with the first: no such report counts the text behind it. */
+static void take_usage(struct call *call, const struct value *usage, size_t text_before)
+{
+	if (usage != NULL && usage->type == VALUE_OBJECT)
+		usage_read_openai(usage, &call->result->usage);
+	else if (call->result->text_bytes > text_before)
+		call->result->usage = (struct usage){.reported = false};
+}
+
 /* The whole of a plain answer, or one event of a stream: both hold an error, or choices, or usage, or the last two. */
 static enum rc take_object(struct call *call, const struct value *object, const char *part)
 {
-	const struct value *choices = value_get(object, "choices"), *usage = value_get(object, "usage"), *error = value_get(object, "error");
+	const struct value *choices = value_get(object, "choices"), *error = value_get(object, "error");
+	size_t text_before = call->result->text_bytes;
+	enum rc rc = RC_OK;
 
 	if (error != NULL && error->type != VALUE_NULL)
 		return call_fail(call, FAULT_UPSTREAM, RC_UNAVAILABLE, "error in place of an answer");
-	if (usage != NULL && usage->type == VALUE_OBJECT)
-		usage_read_openai(usage, &call->result->usage);
-	if (choices == NULL || choices->type != VALUE_ARRAY || choices->u.array.count == 0)
-		return RC_OK;
-	return take_choice(call, choices->u.array.items[0], part);
+	if (choices != NULL && choices->type == VALUE_ARRAY && choices->u.array.count > 0)
+		rc = take_choice(call, choices->u.array.items[0], part);
+	take_usage(call, value_get(object, "usage"), text_before);
+	return rc;
 }
 
 static enum rc take_json(struct call *call, const char *text, size_t n, const char *part)

@@ -77,10 +77,11 @@ static enum rc pass_cached(struct request *rq)
 	return RC_GONE;
 }
 
-/* A provider that answered with an error's status bills nothing; one that was silent or broke off may have used the prompt and what it sent. */
+/* A call that broke off with text and no token for it was not counted to where it broke. A provider that answered with an error's status bills nothing; one that was
+ * silent or broke off may have used the prompt and what it sent. */
 static struct usage usage_of(const struct provider_result *result, const struct messages *messages)
 {
-	if (result->usage.reported)
+	if (result->usage.reported && (result->fault == FAULT_NONE || result->usage.completion > 0 || result->text_bytes == 0))
 		return result->usage;
 	if (!result->sent || (result->status != 0 && result->status != 200))
 		return (struct usage){0};

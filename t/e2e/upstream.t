@@ -109,6 +109,12 @@ subtest 'no usage reported: the estimate, marked as one' => sub {
 	}
 };
 
+subtest 'a whole answer is charged as the provider reports it, also where that is nothing' => sub {
+	my $row = row_of($h->post($Wedding::EMAIL, email(directive('prompt=7 tokens=0 text=twenty bytes of text')), key => $s->{key}));
+	is "$row->{state} $row->{prompt_tokens} $row->{completion_tokens}", 'settled 7 0', 'as it was reported';
+	ok !$row->{estimated}, 'no estimate';
+};
+
 subtest 'a generation that breaks its schema' => sub {
 	for my $words ('json={"title": 7}', 'text=no JSON at all') {
 		my $r = $h->post($Wedding::FORM, form(directive($words)), key => $h->supplier('enterprise')->{key});
@@ -130,32 +136,54 @@ subtest 'an upstream that cannot be reached costs nothing' => sub {
 	is $row->{tokens_used}, 0, 'no tokens';
 };
 
-# An upstream that says its whole answer and then neither ends the stream nor hangs up.
-sub lingering {
+# An upstream of one call that streams these events, and then hangs up, or stays on the line without a word: its port and process.
+sub one_call {
+	my ($stays, @events) = @_;
 	my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) or die "no upstream: $@";
 	my $pid = fork // die "fork: $!";
 	return ($listener->sockport, $pid) if $pid;
 	my $caller = $listener->accept;
 	my $heard = '';
 	1 while $heard !~ /\r\n\r\n.*"stream":true/s && sysread $caller, $heard, 4096, length $heard;
-	syswrite $caller, "HTTP/1.1 200 OK\r\n\r\n" . join '', map { "data: $_\n\n" } '{"choices":[{"delta":{"content":"Dear couple"},"finish_reason":"stop"}]}',
-		'{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":2}}';
-	sysread $caller, $heard, 1;
+	syswrite $caller, "HTTP/1.1 200 OK\r\n\r\n" . join '', map { "data: $_\n\n" } @events;
+	sysread $caller, $heard, 1 if $stays;
 	POSIX::_exit(0);
 }
 
-subtest 'a whole answer is one, though its stream stays open until the deadline' => sub {
-	my ($port, $pid) = lingering();
-	my $hasty = Harness->new(web => 'lighttpd', standin => 0, cluster => $h->cluster, settings => {
-		request_terminate_timeout => '1s', 'openai.base_url' => "http://127.0.0.1:$port/v1", 'openai.api_key' => 'sk-lingering',
+# What that upstream's caller gets, and the row.
+sub streamed_from {
+	my ($port, $pid) = one_call(@_);
+	my $other = Harness->new(web => 'lighttpd', standin => 0, cluster => $h->cluster, settings => {
+		request_terminate_timeout => '1s', 'openai.base_url' => "http://127.0.0.1:$port/v1", 'openai.api_key' => 'sk-one-call',
 	});
-	my $r = $hasty->post($Wedding::EMAIL, email(undef, stream => JSON::PP::true), key => $s->{key}, %sse);
+	my $r = $other->post($Wedding::EMAIL, email(undef, stream => JSON::PP::true), key => $s->{key}, %sse);
 	waitpid $pid, 0;
+	return ($r, row_of($r));
+}
+
+subtest 'a whole answer is one, though its stream stays open until the deadline' => sub {
+	my ($r, $row) = streamed_from(1, '{"choices":[{"delta":{"content":"Dear couple"},"finish_reason":"stop"}]}',
+		'{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":2}}');
 	my ($text, $last) = grep { exists $_->{data} } $r->events;
 	is decode_json($text->{data})->{text}, 'Dear couple', 'the text';
 	is $last->{event}, 'done', 'and its end' or diag $r->body;
-	my $row = row_of($r);
 	is "$row->{state} $row->{completion_tokens}", 'settled 2', 'settled as it was reported';
+};
+
+my $piece = '{"choices":[{"delta":{"content":"twenty bytes of text"}}]}';
+my $counted = sub { sprintf '{"choices":[{"delta":{"content":"%s"}}],"usage":{"prompt_tokens":7,"completion_tokens":%d}}', @_ };
+
+subtest 'what an early report did not count is charged by the estimate' => sub {
+	for (['the first piece alone', $counted->('', 0), $piece], ['each piece, nothing of the text', $counted->('', 0), $counted->('twenty bytes of text', 0)]) {
+		my ($which, @events) = @$_;
+		my ($r, $row) = streamed_from(0, @events);
+		is $row->{state}, 'failed', "a report with $which, and the stream breaks";
+		is $row->{completion_tokens}, 5, 'a token for each four bytes delivered';
+		ok $row->{estimated}, 'marked as the estimate';
+	}
+	my ($r, $row) = streamed_from(0, $counted->('', 0), $counted->('twenty bytes of text', 6));
+	is "$row->{prompt_tokens} $row->{completion_tokens}", '7 6', 'one that counted all that was delivered is charged as it stands';
+	ok !$row->{estimated}, 'no estimate';
 };
 
 is $h->value("select count(*) from ai_usage_tracking where state = 'reserved'"), 0, 'no row is without an end';

@@ -615,6 +615,31 @@ START_TEST(a_connection_cut_in_mid_stream_is_broken)
 }
 END_TEST
 
+#define COUNTED(text, completion) \
+	"data: {\"choices\":[{\"delta\":{\"content\":\"" text "\"}}],\"usage\":{\"prompt_tokens\":19,\"completion_tokens\":" completion "}}\n\n"
+
+START_TEST(usage_counts_the_text_until_it)
+{
+	ck_assert_int_eq(stream(COUNTED("", "0") DELTA("x")), RC_PROTOCOL); /* the first piece's alone */
+	ck_assert(!result.usage.reported);
+	ck_assert_int_eq(result.usage.prompt, 0);
+	ck_assert_int_eq(stream(COUNTED("", "1") DELTA("x") FINISH("stop") DONE), RC_OK);
+	ck_assert(!result.usage.reported);
+	ck_assert_int_eq(stream(COUNTED("", "0") COUNTED("x", "2") COUNTED("y", "3")), RC_PROTOCOL); /* each piece's */
+	ck_assert(result.usage.reported);
+	ck_assert_int_eq(result.usage.completion, 3);
+	ck_assert_int_eq(stream(COUNTED("x", "2") DELTA("") FINISH("stop") DONE), RC_OK); /* no text behind it */
+	ck_assert_int_eq(result.usage.completion, 2);
+	ck_assert_int_eq(stream(COUNTED("x", "2") DELTA("y") FINISH("stop") USAGE DONE), RC_OK); /* told anew at the end */
+	ck_assert_int_eq(result.usage.completion, 10);
+	seen.text_rc = RC_GONE; /* the caller left, and has had what was counted, or more */
+	ck_assert_int_eq(stream(COUNTED("x", "2")), RC_GONE);
+	ck_assert_int_eq(result.usage.completion, 2);
+	ck_assert_int_eq(stream(COUNTED("", "1") DELTA("x")), RC_GONE);
+	ck_assert(!result.usage.reported);
+}
+END_TEST
+
 START_TEST(an_event_has_a_cap)
 {
 	size_t n = 300000;
@@ -829,6 +854,7 @@ static TCase *streams(void)
 	tcase_add_test(tcase, a_stream_that_stays_open_after_its_end_is_over);
 	tcase_add_test(tcase, a_broken_stream_is_told);
 	tcase_add_test(tcase, a_connection_cut_in_mid_stream_is_broken);
+	tcase_add_test(tcase, usage_counts_the_text_until_it);
 	tcase_add_test(tcase, an_event_has_a_cap);
 	tcase_add_test(tcase, streamed_text_has_a_cap);
 	tcase_add_test(tcase, memory_does_not_grow_with_the_pieces);
