@@ -14,6 +14,7 @@
 #include "port/token.h"
 #include "prompt/endpoint_trace.h"
 #include "prompt/frontmatter.h"
+#include "prompt/template_lex.h"
 
 #define ARENA_MAX (16u << 20)
 #define FILE_MAX (256 << 10)
@@ -212,19 +213,30 @@ static enum rc make_version(struct loading *ld)
 	return token_sha256_pieces(pieces, count, ld->endpoint->version);
 }
 
+/* A file may be there for its front matter alone (render prints no message for it); an endpoint without a word has nothing to send. */
+static enum rc compile_body(struct loading *ld, const struct frontmatter_body *body)
+{
+	const struct template_partials partials = {.read = read_partial, .user = ld};
+	struct template *template = NULL;
+	enum rc rc;
+
+	if (lexer_blank(body->text, body->len))
+		diagnostics_warning(ld->list, body->line, body->column, "write what the model is told; {{history}} alone passes a conversation on",
+				    "the file has no body: no request can be answered");
+	rc = template_compile(ld->endpoint->arena, body->text, body->len, body->line, body->column, &partials, &template, ld->list);
+	ld->endpoint->template = template;
+	return rc;
+}
+
 /* Front matter and template are both looked at whatever is wrong with the first, so that all errors are told at once. */
 static enum rc compile(struct loading *ld)
 {
-	struct endpoint *endpoint = ld->endpoint;
-	const struct template_partials partials = {.read = read_partial, .user = ld};
 	struct frontmatter_body body = {.text = NULL};
-	struct template *template = NULL;
-	enum rc rc = frontmatter_read(endpoint, ld->texts[0].bytes, ld->texts[0].len, &body, ld->list), body_rc;
+	enum rc rc = frontmatter_read(ld->endpoint, ld->texts[0].bytes, ld->texts[0].len, &body, ld->list), body_rc;
 
 	if (rc == RC_NOMEM || body.text == NULL)
 		return rc;
-	body_rc = template_compile(endpoint->arena, body.text, body.len, body.line, body.column, &partials, &template, ld->list);
-	endpoint->template = template;
+	body_rc = compile_body(ld, &body);
 	rc = rc == RC_OK ? body_rc : rc;
 	return rc == RC_OK ? make_version(ld) : rc;
 }

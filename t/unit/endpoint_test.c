@@ -244,6 +244,35 @@ START_TEST(refuses_files)
 }
 END_TEST
 
+static void warned(const char *file, const char *text)
+{
+	ck_assert_int_eq(load(file), RC_OK);
+	ck_assert_uint_eq(list.warnings, 1);
+	ck_assert_str_eq(diagnostic_text(arena, list.first) + strlen(directory) + 1, text);
+}
+
+START_TEST(warns_of_a_file_without_a_body)
+{
+	static const char said[] = ": warning: the file has no body: no request can be answered [write what the model is told; {{history}} alone passes a conversation on]";
+
+	put("a.prompt", "---\nmodel: openai/gpt-4o-mini\n---\n");
+	warned("a.prompt", arena_printf(arena, "a.prompt:4:1%s", said));
+	put("a.prompt", "---\nfpm.answer: a\n---\n \n\xC2\xA0\t");
+	warned("a.prompt", arena_printf(arena, "a.prompt:5:3%s", said));
+	put("a.prompt", "---\n---");
+	warned("a.prompt", arena_printf(arena, "a.prompt:2:4%s", said));
+	put("a.prompt", " \n\n");
+	warned("a.prompt", arena_printf(arena, "a.prompt:1:1%s", said));
+	put("a.prompt", "---\n---\n{{history}}");
+	ck_assert_int_eq(load("a.prompt"), RC_OK);
+	ck_assert_uint_eq(list.warnings, 0);
+	put("_none.prompt", "---\n---\n"); /* a partial may be empty */
+	put("a.prompt", "Hi{{> none}}");
+	ck_assert_int_eq(load("a.prompt"), RC_OK);
+	ck_assert_uint_eq(list.warnings, 0);
+}
+END_TEST
+
 START_TEST(tells_of_missing_files)
 {
 	ck_assert_int_eq(load("none.prompt"), RC_SYS);
@@ -391,6 +420,7 @@ int main(void)
 	tcase_add_test(tc, refuses_partials);
 	tcase_add_test(tc, bounds_the_partials);
 	tcase_add_test(tc, refuses_files);
+	tcase_add_test(tc, warns_of_a_file_without_a_body);
 	tcase_add_test(tc, tells_of_missing_files);
 	tcase_add_test(tc, tells_all_at_once);
 	tcase_add_test(tc, ships_the_form);
