@@ -7,10 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/address.h"
 #include "base/log.h"
 #include "base/str.h"
 
-enum kind { TEXT, SECRET, NUMBER, OCTAL, BOOLEAN, TIME, SIZE, RATE };
+enum kind { TEXT, SECRET, ADDRESS, NUMBER, OCTAL, BOOLEAN, TIME, SIZE, RATE };
 
 struct setting {
 	const char *name;
@@ -37,7 +38,7 @@ static const struct setting global_table[] = {
 static const struct setting pool_table[] = {
 	{"user", TEXT, AT(user), "", 0, 0, "Account the workers run as; only where the master is root."},
 	{"group", TEXT, AT(group), "", 0, 0, "Group the workers run as; unset: the user's own."},
-	{"listen", TEXT, AT(listen), "", 0, 0,
+	{"listen", ADDRESS, AT(listen), "", 0, 0,
 	 "Where to listen for FastCGI: /path/to/socket, host:port or :port (loopback). Unset: on the socket on descriptor 0 (spawn-fcgi, bin-path)."},
 	{"listen.backlog", NUMBER, AT(listen_backlog), "4096", 1, 65535, "Connections that may wait to be accepted."},
 	{"listen.owner", TEXT, AT(listen_owner), "", 0, 0, "Owner of the socket file."},
@@ -101,7 +102,7 @@ static void *member(const struct settings *settings, const struct setting *row)
 
 static bool is_text(const struct setting *row)
 {
-	return row->kind == TEXT || row->kind == SECRET;
+	return row->kind == TEXT || row->kind == SECRET || row->kind == ADDRESS;
 }
 
 static const char *read_boolean(const char *value, bool *out)
@@ -177,6 +178,10 @@ static const char *assign_text(const char **place, const char *value)
 
 static const char *assign(struct settings *settings, const struct setting *row, const char *value)
 {
+	const char *wrong = row->kind == ADDRESS && *value != '\0' ? address_fault(value) : NULL;
+
+	if (wrong != NULL)
+		return wrong;
 	if (is_text(row))
 		return assign_text(member(settings, row), value);
 	if (row->kind == BOOLEAN)

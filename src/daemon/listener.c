@@ -35,7 +35,7 @@ static enum rc explain(const char *address, enum rc rc, char *reason, size_t siz
 	if (rc == RC_UNAVAILABLE)
 		why = "another server listens there";
 	else if (rc == RC_INVALID)
-		why = address[0] == '/' ? "a file that is no socket is there, or the path is too long" : "must be /path/to/socket, host:port, [::1]:port or :port";
+		why = "a file that is no socket is there";
 	else if (rc == RC_NOTFOUND)
 		why = "unknown host";
 	snprintf(reason, size, "listen: %s: %s", address, why);

@@ -16,9 +16,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "port/fcgi.h"
-
-#define HOST_SIZE 256
 
 static void close_keeping_errno(int fd)
 {
@@ -108,31 +107,6 @@ static enum rc listen_unix(const char *path, int backlog, int *out)
 	return RC_OK;
 }
 
-/* "host:port", "[host]:port", ":port". */
-static enum rc split_address(const char *address, char host[HOST_SIZE], const char **port)
-{
-	const char *colon = strrchr(address, ':');
-	size_t n;
-
-	if (colon == NULL || colon[1] < '0' || colon[1] > '9' || strspn(colon + 1, "0123456789") != strlen(colon + 1) || atol(colon + 1) > 65535)
-		return RC_INVALID;
-	n = (size_t)(colon - address);
-	if (n >= 2 && address[0] == '[' && address[n - 1] == ']') {
-		address++;
-		n -= 2;
-	} else if (memchr(address, ':', n) != NULL) {
-		return RC_INVALID; /* a bare IPv6 address: where does its port begin? */
-	}
-	if (n >= HOST_SIZE)
-		return RC_INVALID;
-	memcpy(host, address, n);
-	host[n] = '\0';
-	if (n == 0)
-		strcpy(host, "127.0.0.1");
-	*port = colon + 1;
-	return RC_OK;
-}
-
 static enum rc open_tcp(const struct addrinfo *where, int backlog, int *out)
 {
 	int yes = 1, fd = socket(where->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -153,9 +127,9 @@ static enum rc open_tcp(const struct addrinfo *where, int backlog, int *out)
 static enum rc listen_tcp(const char *address, int backlog, int *out)
 {
 	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found;
-	char host[HOST_SIZE];
+	char host[ADDRESS_HOST_SIZE];
 	const char *port;
-	enum rc rc = split_address(address, host, &port);
+	enum rc rc = address_split(address, host, &port);
 
 	if (rc != RC_OK)
 		return rc;

@@ -211,6 +211,11 @@ subtest 'configtest and settings' => sub {
 	is(ctl('', 'configtest', '--config', 'bad.conf'), 1, 'a bad one');
 	like($err, qr/^bad\.conf:3: pid\.file: no such setting/m, 'has file:line');
 	like($err, qr/^bad\.conf:6: pm\.threads: must be /m, 'for each error');
+	for my $address ('9000', 'foo', '127.0.0.1:99999', ':0') {
+		spew('listen.conf', "[www]\nlisten = $address\n");
+		is(ctl('', 'configtest', '--config', 'listen.conf'), 1, "$address is nowhere to listen");
+		like($err, qr/^listen\.conf:2: listen: must be .*:port/, 'has file:line');
+	}
 	spew('syntax.conf', "[global]\nnonsense\n");
 	is(ctl('', 'configtest', '--config', 'syntax.conf'), 1, 'not even INI');
 	like($err, qr/^syntax\.conf:2: /, 'has its line');

@@ -317,6 +317,28 @@ START_TEST(log_levels_have_names)
 }
 END_TEST
 
+START_TEST(listen_names_a_socket_or_a_port)
+{
+	static const char *const good[] = {"", "/run/prompt-fpm.sock", "127.0.0.1:9000", "localhost:1", ":65535", "[::1]:9000"};
+	static const char *const bad[] = {"9000", "foo", "127.0.0.1:99999", "127.0.0.1:0", ":0", "::1:9000", "run/x.sock", "unix:/run/x.sock", "host:", "host:http", ":-1", " /x"};
+	struct settings s;
+	char path[200];
+
+	settings_init(&s);
+	for (size_t i = 0; i < COUNT_OF(good); i++)
+		ck_assert_msg(settings_set(&s, "www", "listen", good[i]) == NULL && str_eq(s.listen, good[i]), "%s", good[i]);
+	for (size_t i = 0; i < COUNT_OF(bad); i++)
+		ck_assert_msg(settings_set(&s, "www", "listen", bad[i]) != NULL, "%s", bad[i]);
+	memset(path, 'x', sizeof path);
+	path[0] = '/';
+	path[108] = '\0';
+	ck_assert_ptr_nonnull(settings_set(&s, "www", "listen", path));
+	path[107] = '\0';
+	ck_assert_ptr_null(settings_set(&s, "www", "listen", path));
+	settings_free(&s);
+}
+END_TEST
+
 START_TEST(settings_are_checked_one_by_one_and_together)
 {
 	struct settings s;
@@ -457,6 +479,7 @@ int main(void)
 	tcase_add_test(tc, the_clock_goes_on_and_deadlines_come);
 	tcase_add_test(tc, a_log_line_cannot_be_forged_and_is_cut_at_its_cap);
 	tcase_add_test(tc, log_levels_have_names);
+	tcase_add_test(tc, listen_names_a_socket_or_a_port);
 	tcase_add_test(tc, settings_are_checked_one_by_one_and_together);
 	tcase_add_test(tc, settings_that_contradict_each_other_are_refused);
 	tcase_add_test(tc, rates_are_read_strictly);
