@@ -47,7 +47,7 @@ static const struct shelf_complaint *look_at_files(const struct status *status, 
 	unsigned count; /* of this worker's files alone */
 
 	catalog_count(status->catalog, serving, &count);
-	return shelf_complaints(status->board->shelf, arena, broken);
+	return catalog_complaints(status->catalog, arena, broken);
 }
 
 /* A file's line as a compiler would say it, and what that means for its callers. */

@@ -109,7 +109,7 @@ static void note(void *user, enum watch_kind kind, int id, const char *name)
 static void report(struct catalog *catalog, struct entry *entry, struct diagnostics *list)
 {
 	struct shelf *shelf = catalog->settings.shelf;
-	bool news = list == NULL ? shelf_mend(shelf, entry->file) : shelf_complain(shelf, entry->file, list, entry->live != NULL);
+	bool news = list == NULL ? shelf_mend(shelf, entry->file) : shelf_complain(shelf, entry->file, list, entry->live != NULL, entry->own);
 
 	if (news && catalog->settings.report != NULL)
 		catalog->settings.report(catalog->settings.user, entry->file, list);
@@ -343,6 +343,18 @@ static void tally(void *user, struct entry *entry)
 	sum->broken += entry->broken;
 }
 
+const struct shelf_complaint *catalog_complaints(struct catalog *catalog, struct arena *arena, unsigned *count)
+{
+	struct shelf_complaint *complaints = shelf_complaints(catalog->settings.shelf, arena, count);
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < *count; i++)
+		if (!complaints[i].own || is_own(catalog, complaints[i].file))
+			complaints[kept++] = complaints[i];
+	*count = kept;
+	return complaints;
+}
+
 /* Looks at the files that other processes found broken: they may have been mended since, or gone. */
 static void look_at_complaints(struct catalog *catalog)
 {
@@ -351,7 +363,7 @@ static void look_at_complaints(struct catalog *catalog)
 	unsigned count = 0;
 
 	if (arena != NULL)
-		complaints = shelf_complaints(catalog->settings.shelf, arena, &count);
+		complaints = catalog_complaints(catalog, arena, &count);
 	for (unsigned i = 0; complaints != NULL && i < count; i++) {
 		const char *file = complaints[i].file;
 		struct entry *entry = store_find(&catalog->store, file) == NULL ? store_add(&catalog->store, file, is_own(catalog, file)) : NULL;

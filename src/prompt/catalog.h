@@ -35,4 +35,7 @@ void catalog_release(struct catalog *catalog, const struct endpoint *endpoint);
  * complained of. What is wrong with them is then on the shelf. */
 void catalog_count(struct catalog *catalog, unsigned *serving, unsigned *broken);
 
+/* What the shelf has of them, as shelf_complaints, without the files of a directory that was the pool's before a reload. */
+const struct shelf_complaint *catalog_complaints(struct catalog *catalog, struct arena *arena, unsigned *count);
+
 #endif

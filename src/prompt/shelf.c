@@ -222,9 +222,9 @@ static void describe(struct shelf_complaint *complaint, const struct diagnostics
 }
 
 /* Where there is no room for one more, the oldest goes: it is in the log. */
-bool shelf_complain(struct shelf *shelf, const char *file, const struct diagnostics *list, bool serving)
+bool shelf_complain(struct shelf *shelf, const char *file, const struct diagnostics *list, bool serving, bool own)
 {
-	struct shelf_complaint complaint = {.since = time(NULL), .serving = serving}, *known;
+	struct shelf_complaint complaint = {.since = time(NULL), .serving = serving, .own = own}, *known;
 	bool news;
 
 	snprintf(complaint.file, sizeof complaint.file, "%s", file);
@@ -244,7 +244,7 @@ bool shelf_complain(struct shelf *shelf, const char *file, const struct diagnost
 	return news;
 }
 
-const struct shelf_complaint *shelf_complaints(struct shelf *shelf, struct arena *arena, unsigned *count)
+struct shelf_complaint *shelf_complaints(struct shelf *shelf, struct arena *arena, unsigned *count)
 {
 	struct shelf_complaint *copy = arena_array(arena, COMPLAINTS_MAX, sizeof *copy);
 

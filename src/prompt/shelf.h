@@ -22,6 +22,7 @@ struct shelf_complaint {
 	char message[SHELF_MESSAGE_SIZE];
 	int64_t since;            /* seconds since 1970 */
 	bool serving;             /* a last good version is served in its place */
+	bool own;                 /* it lies in the directory that was the pool's then, not in a document root */
 	uint64_t digest;          /* of all that is wrong with it */
 };
 
@@ -39,12 +40,12 @@ enum rc shelf_find(struct shelf *shelf, struct arena *arena, const char *file, s
 void shelf_forget(struct shelf *shelf, const char *file);
 
 /* Notes what is wrong with a file. False where the same is known already. */
-bool shelf_complain(struct shelf *shelf, const char *file, const struct diagnostics *list, bool serving);
+bool shelf_complain(struct shelf *shelf, const char *file, const struct diagnostics *list, bool serving, bool own);
 
 /* It loads again. False where it was not known to be broken. */
 bool shelf_mend(struct shelf *shelf, const char *file);
 
 /* A copy of the complaints, the oldest first; NULL when out of memory. */
-const struct shelf_complaint *shelf_complaints(struct shelf *shelf, struct arena *arena, unsigned *count);
+struct shelf_complaint *shelf_complaints(struct shelf *shelf, struct arena *arena, unsigned *count);
 
 #endif

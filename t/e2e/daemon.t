@@ -363,6 +363,29 @@ subtest 'a reload that needs more descriptors' => sub {
 	stop($d);
 };
 
+subtest 'a reload to another directory of endpoints' => sub {
+	mkdir "$dir/$_" for 'before', 'after', 'site';
+	spew("$dir/$_/broken.prompt", '{{#if') for 'before', 'after', 'site';
+	my $d = start(endpoints => "$dir/before");
+	my $broken = sub { join ' ', sort map { $_->{file} =~ s{^\Q$dir\E/|/broken\.prompt$}{}gr } @{state_of($d)->{broken}} };
+	FastCGI->get($d->{listen}, uri => '/broken.prompt', method => 'POST', params => {SCRIPT_FILENAME => "$dir/site/broken.prompt"});
+	is($broken->(), 'before site', 'what does not load is told');
+	settings($d, endpoints => "$dir/after");
+	$d->{process}->signal('HUP');
+	ok((await { state_of($d)->{reloads} == 1 && @{state_of($d)->{workers}} == 2 }), 'it reloads');
+	is($broken->(), 'after site', 'of the directory that is the pool\'s now, and of document roots');
+	is(state_of($d)->{endpoints}, 0, 'none of them counts as serving');
+	spew("$dir/before/broken.prompt", '{{#unless');
+	FastCGI->get($d->{listen}, uri => '/broken.prompt', method => 'POST', params => {SCRIPT_FILENAME => "$dir/before/broken.prompt"});
+	is($broken->(), 'after before site', 'a web server may hand over the old ones: then they are told again');
+	unlink "$dir/before/broken.prompt";
+	settings($d, endpoints => "$dir/before");
+	$d->{process}->signal('HUP');
+	ok((await { state_of($d)->{reloads} == 2 && @{state_of($d)->{workers}} == 2 }), 'it reloads again');
+	is($broken->(), 'site', 'what went away meanwhile is not told');
+	stop($d);
+};
+
 subtest 'reloads that fail' => sub {
 	my $d = start();
 	my @old = serving($d);

@@ -493,15 +493,15 @@ START_TEST(the_shelf_is_bounded)
 	diagnostics_init(&list, arena, "x");
 	diagnostics_error(&list, 1, 1, "hint", "wrong");
 	for (unsigned i = 0; i < 100; i++)
-		ck_assert(shelf_complain(shelf, arena_printf(arena, "/f%u", i), &list, false));
-	ck_assert(!shelf_complain(shelf, "/f99", &list, false));
+		ck_assert(shelf_complain(shelf, arena_printf(arena, "/f%u", i), &list, false, false));
+	ck_assert(!shelf_complain(shelf, "/f99", &list, false, false));
 	ck_assert_str_eq(shelf_complaints(shelf, arena, &count)[63].message, "wrong [hint]");
 	ck_assert_uint_eq(count, 64);
 	diagnostics_init(&list, arena, "x");
 	for (unsigned i = 0; i < SHELF_MESSAGE_SIZE; i++)
 		memcpy(big + 2 * i, "é", sizeof "é");
 	diagnostics_error(&list, 1, 1, NULL, "%s", big);
-	ck_assert(shelf_complain(shelf, "/f99", &list, false));
+	ck_assert(shelf_complain(shelf, "/f99", &list, false, false));
 	ck_assert_uint_eq(strlen(shelf_complaints(shelf, arena, &count)[63].message), SHELF_MESSAGE_SIZE - 2);
 	ck_assert(!shelf_mend(shelf, "/f0"));
 	ck_assert(shelf_mend(shelf, "/f99"));
