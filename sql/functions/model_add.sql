@@ -2,7 +2,7 @@
 --
 -- Parameters: p_provider, p_model
 --             p_input, p_cached, p_output  USD for a million tokens, of at most 6 places; cached null: as input
---             p_max_tokens                 the context's size; null: not published
+--             p_max_tokens                 the context's size, from 1; null: not published
 --             p_streams
 -- Returns:    false where there is a model of that name, of whichever provider
 -- Calls:      fpm.token_price
@@ -12,6 +12,9 @@ create or replace function fpm.model_add(p_provider text, p_model text, p_input 
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
+	if p_max_tokens < 1 then
+		raise exception 'a context must be of at least one token: %', p_max_tokens;
+	end if;
 	if exists (select from public.ai_models m where m.model_name = p_model) then -- before the trigger notes a price for it
 		return false;
 	end if;

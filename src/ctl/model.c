@@ -36,6 +36,14 @@ static enum ctl_status change(struct ctl *ctl, const char *sql, const char *cons
 	return CTL_NO;
 }
 
+/* An integer of PostgreSQL's. */
+static bool is_context(const char *text)
+{
+	int64_t n;
+
+	return text == NULL || str_int(text, 1, INT32_MAX, &n) == RC_OK;
+}
+
 enum ctl_status model_add(struct ctl *ctl)
 {
 	const char *params[7] = {0};
@@ -52,6 +60,8 @@ enum ctl_status model_add(struct ctl *ctl)
 		return ctl->status;
 	if (params[2] == NULL || params[4] == NULL)
 		return ctl_misused(ctl, "a model needs --input and --output: one without prices is refused");
+	if (!is_context(params[5]))
+		return ctl_misused(ctl, "--context is a whole number of tokens, from 1");
 	if (!split_name(ctl, params))
 		return ctl->status;
 	params[6] = plain ? "false" : "true";

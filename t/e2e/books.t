@@ -63,6 +63,11 @@ subtest 'model' => sub {
 	for (['-1', 1], [1, 'cheap'], ['0.0000001', 1], ['1000000', 1]) {
 		is ctl('model', 'add', 'openai/nano2', "--input=$_->[0]", "--output=$_->[1]"), 2, "no prices: @$_";
 	}
+	for my $context ('0', '-5', '2147483648', 'many', '4k', '') {
+		is ctl('model', 'add', 'openai/nano2', '--input', 1, '--output', 1, "--context=$context"), 2, "no context: \"$context\"";
+		like $err, qr/^promptctl: --context is a whole number of tokens/, 'which is said';
+	}
+	ok !eval { local $h->dbh->{PrintError} = 0; $h->value("select fpm.model_add('openai', 'nano2', 1, 1, 1, $_, true)"); 1 }, "nor by the function: $_" for 0, -5;
 	is $h->value("select count(*) from ai_models where model_name = 'nano2'"), 0, 'and none of them made a model';
 };
 
