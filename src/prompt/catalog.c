@@ -157,7 +157,7 @@ static enum rc load(struct catalog *catalog, struct entry *entry, struct diagnos
 		return rc;
 	if (rc == RC_SYS && (errno == ENOENT || errno == ENOTDIR))
 		return RC_NOTFOUND;
-	entry->stale = rc == RC_SYS; /* whatever kept it from being read may pass without the file changing */
+	entry->stale = entry->trace.unread;
 	entry->broken = rc != RC_OK;
 	if (rc == RC_OK) {
 		shelf_keep(catalog->settings.shelf, entry->file, endpoint->texts, endpoint->text_count);

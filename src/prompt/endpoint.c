@@ -56,6 +56,7 @@ static enum rc system_error(struct loading *ld, const char *file, const char *wh
 	ld->list->file = file;
 	diagnostics_error(ld->list, 0, 0, NULL, "%s: %s", what, strerror(error));
 	ld->list->file = usual;
+	ld->trace->unread = true;
 	errno = error;
 	return RC_SYS;
 }

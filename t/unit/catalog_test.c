@@ -93,6 +93,20 @@ int inotify_init1(int flags)
 	return -1;
 }
 
+/* The files of one name fail to open as they do when a process has too many open: overlaid likewise. */
+
+static const char *unopened = "";
+
+int open(const char *file, int flags, ...)
+{
+	size_t n = strlen(file), name = strlen(unopened);
+
+	if (name == 0 || n < name || !str_eq(file + n - name, unopened))
+		return (int)syscall(SYS_openat, AT_FDCWD, file, flags, 0);
+	errno = EMFILE;
+	return -1;
+}
+
 /* Every look at a file's state is counted: the C library's function is overlaid here as well. */
 
 static unsigned looks;
@@ -206,6 +220,27 @@ START_TEST(follows_partials)
 	put("pool/_part.prompt", "again");
 	ck_assert_str_eq(get("/api/ai/p", NULL), "again");
 	ck_assert_uint_eq(recoveries, 1);
+}
+END_TEST
+
+/* The kernel tells of no change then: the next request tries again. */
+START_TEST(tries_again_what_could_not_be_read)
+{
+	static const char *const files[] = {"/p.prompt", "/_part.prompt"};
+
+	for (unsigned i = 0; i < COUNT_OF(files); i++) {
+		put("pool/p.prompt", "{{> part}}");
+		unopened = files[i];
+		ck_assert_str_eq(get("/api/ai/p", NULL), i == 0 ? "invalid" : "part");
+		ck_assert_str_eq(get("/api/ai/p", NULL), i == 0 ? "invalid" : "part");
+		ck_assert_uint_eq(complaint_count, i + 1);
+		ck_assert_ptr_nonnull(strstr(last, "Too many open files"));
+		counts(i == 0 ? 1 : 2, 1);
+		unopened = "";
+		ck_assert_str_eq(get("/api/ai/p", NULL), "part");
+		ck_assert_uint_eq(recoveries, i + 1);
+		counts(2, 0);
+	}
 }
 END_TEST
 
@@ -601,6 +636,7 @@ static void add_all(TCase *tc)
 	tcase_add_test(tc, finds_by_path);
 	tcase_add_test(tc, follows_changes);
 	tcase_add_test(tc, follows_partials);
+	tcase_add_test(tc, tries_again_what_could_not_be_read);
 	tcase_add_test(tc, keeps_the_last_good_one);
 	tcase_add_test(tc, serves_document_roots);
 	tcase_add_test(tc, follows_swapped_directories);
