@@ -3,6 +3,7 @@
  */
 #include "base/address.h"
 
+#include <arpa/inet.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,4 +44,59 @@ const char *address_fault(const char *address)
 	if (address_split(address, host, &port) == RC_OK && atol(port) > 0)
 		return NULL;
 	return "must be /path/to/socket, host:port, [::1]:port or :port, with a port from 1 to 65535";
+}
+
+void address_map_ipv4(struct in_addr from, struct in6_addr *to)
+{
+	memset(to, 0, sizeof *to);
+	to->s6_addr[10] = to->s6_addr[11] = 0xff;
+	memcpy(to->s6_addr + 12, &from, sizeof from);
+}
+
+static enum rc read_one(const char *text, size_t n, struct in6_addr *out)
+{
+	char one[INET6_ADDRSTRLEN];
+	struct in_addr ipv4;
+
+	if (n >= sizeof one)
+		return RC_INVALID;
+	memcpy(one, text, n);
+	one[n] = '\0';
+	if (inet_pton(AF_INET6, one, out) == 1)
+		return RC_OK;
+	if (inet_pton(AF_INET, one, &ipv4) != 1)
+		return RC_INVALID;
+	address_map_ipv4(ipv4, out);
+	return RC_OK;
+}
+
+enum rc address_list(const char *list, struct in6_addr out[ADDRESS_LIST_MAX], unsigned *count)
+{
+	static const char between[] = ", \t";
+	enum rc rc = RC_OK;
+
+	*count = 0;
+	for (list += strspn(list, between); rc == RC_OK && *list != '\0'; list += strspn(list, between)) {
+		size_t n = strcspn(list, between);
+
+		rc = *count == ADDRESS_LIST_MAX ? RC_TOOBIG : read_one(list, n, &out[*count]);
+		*count += rc == RC_OK;
+		list += n;
+	}
+	return rc;
+}
+
+const char *address_list_fault(const char *list)
+{
+	struct in6_addr out[ADDRESS_LIST_MAX];
+	unsigned count;
+
+	switch (address_list(list, out, &count)) {
+	case RC_OK:
+		return NULL;
+	case RC_TOOBIG:
+		return "must be 64 addresses at most";
+	default:
+		return "must be addresses such as 192.0.2.1 or ::1, separated by commas";
+	}
 }

@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/str.h"
 
-enum kind { TEXT, SECRET, ADDRESS, NUMBER, OCTAL, BOOLEAN, TIME, SIZE, RATE };
+enum kind { TEXT, SECRET, ADDRESS, ADDRESSES, NUMBER, OCTAL, BOOLEAN, TIME, SIZE, RATE };
 
 struct setting {
 	const char *name;
@@ -44,7 +44,7 @@ static const struct setting pool_table[] = {
 	{"listen.owner", TEXT, AT(listen_owner), "", 0, 0, "Owner of the socket file."},
 	{"listen.group", TEXT, AT(listen_group), "", 0, 0, "Group of the socket file: the web server's."},
 	{"listen.mode", OCTAL, AT(listen_mode), "0660", 0, 0777, "Mode of the socket file, octal."},
-	{"listen.allowed_clients", TEXT, AT(listen_allowed_clients), "", 0, 0,
+	{"listen.allowed_clients", ADDRESSES, AT(listen_allowed_clients), "", 0, 0,
 	 "Addresses of web servers that may connect over TCP, separated by commas; unset: this machine alone."},
 	{"pm.max_children", NUMBER, AT(pm_max_children), "2", 1, 64, "Worker processes."},
 	{"pm.threads", NUMBER, AT(pm_threads), "256", 1, 8192, "Requests that one worker has in hand at once."},
@@ -102,7 +102,15 @@ static void *member(const struct settings *settings, const struct setting *row)
 
 static bool is_text(const struct setting *row)
 {
-	return row->kind == TEXT || row->kind == SECRET || row->kind == ADDRESS;
+	return row->kind == TEXT || row->kind == SECRET || row->kind == ADDRESS || row->kind == ADDRESSES;
+}
+
+/* What is wrong with a text by its form, or NULL. */
+static const char *text_fault(const struct setting *row, const char *value)
+{
+	if (row->kind == ADDRESS)
+		return *value == '\0' ? NULL : address_fault(value);
+	return row->kind == ADDRESSES ? address_list_fault(value) : NULL;
 }
 
 static const char *read_boolean(const char *value, bool *out)
@@ -178,7 +186,7 @@ static const char *assign_text(const char **place, const char *value)
 
 static const char *assign(struct settings *settings, const struct setting *row, const char *value)
 {
-	const char *wrong = row->kind == ADDRESS && *value != '\0' ? address_fault(value) : NULL;
+	const char *wrong = text_fault(row, value);
 
 	if (wrong != NULL)
 		return wrong;

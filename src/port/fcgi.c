@@ -8,7 +8,6 @@
  */
 #include "port/fcgi.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcgiapp.h>
 #include <limits.h>
@@ -24,6 +23,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/clock.h"
 
 #define SEND_TIMEOUT_MS 30000
@@ -32,7 +32,6 @@
 #define SILENCE_US (10 * (int64_t)1000000) /* from a connection to its first byte */
 #define SILENCE_LAST_US (int64_t)1000000   /* the same when the process is shutting down */
 #define SILENCE_STEP_MS 250
-#define ALLOWED_MAX 64
 #define ABORT_REQUEST 2 /* FCGI_ABORT_REQUEST, FastCGI 1.0 §8 */
 
 struct fcgi {
@@ -47,7 +46,7 @@ struct fcgi {
 };
 
 static atomic_bool shutting;
-static struct in6_addr allowed[ALLOWED_MAX]; /* IPv4 as mapped addresses */
+static struct in6_addr allowed[ADDRESS_LIST_MAX]; /* IPv4 as mapped addresses */
 static unsigned allowed_count;
 
 static void woken(int signal_number)
@@ -79,40 +78,9 @@ bool fcgi_inherited(void)
 	return getpeername(STDIN_FILENO, (struct sockaddr *)&peer, &size) != 0 && errno == ENOTCONN;
 }
 
-static void map_ipv4(struct in_addr from, struct in6_addr *to)
-{
-	memset(to, 0, sizeof *to);
-	to->s6_addr[10] = to->s6_addr[11] = 0xff;
-	memcpy(to->s6_addr + 12, &from, sizeof from);
-}
-
-static bool read_address(const char *text, struct in6_addr *out)
-{
-	struct in_addr ipv4;
-
-	if (inet_pton(AF_INET, text, &ipv4) == 1) {
-		map_ipv4(ipv4, out);
-		return true;
-	}
-	return inet_pton(AF_INET6, text, out) == 1;
-}
-
 enum rc fcgi_allow(const char *addresses)
 {
-	char *copy = strdup(addresses), *rest = copy;
-	enum rc rc = copy == NULL ? RC_NOMEM : RC_OK;
-
-	allowed_count = 0;
-	for (char *one; rc == RC_OK && (one = strsep(&rest, ", \t")) != NULL;) {
-		if (*one == '\0')
-			continue;
-		if (allowed_count == ALLOWED_MAX)
-			rc = RC_TOOBIG;
-		else
-			rc = read_address(one, &allowed[allowed_count++]) ? RC_OK : RC_INVALID;
-	}
-	free(copy);
-	return rc;
+	return address_list(addresses, allowed, &allowed_count);
 }
 
 static bool is_loopback(const struct in6_addr *address)
@@ -125,7 +93,7 @@ static bool is_allowed(const struct sockaddr_storage *peer)
 	struct in6_addr address;
 
 	if (peer->ss_family == AF_INET)
-		map_ipv4(((const struct sockaddr_in *)peer)->sin_addr, &address);
+		address_map_ipv4(((const struct sockaddr_in *)peer)->sin_addr, &address);
 	else if (peer->ss_family == AF_INET6)
 		address = ((const struct sockaddr_in6 *)peer)->sin6_addr;
 	else

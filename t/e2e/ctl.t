@@ -216,6 +216,9 @@ subtest 'configtest and settings' => sub {
 		is(ctl('', 'configtest', '--config', 'listen.conf'), 1, "$address is nowhere to listen");
 		like($err, qr/^listen\.conf:2: listen: must be .*:port/, 'has file:line');
 	}
+	spew('clients.conf', "[www]\nlisten.allowed_clients = 192.0.2.1, localhost\n");
+	is(ctl('', 'configtest', '--config', 'clients.conf'), 1, 'a name is no address of a web server');
+	like($err, qr/^clients\.conf:2: listen\.allowed_clients: must be addresses/, 'has file:line');
 	spew('syntax.conf', "[global]\nnonsense\n");
 	is(ctl('', 'configtest', '--config', 'syntax.conf'), 1, 'not even INI');
 	like($err, qr/^syntax\.conf:2: /, 'has its line');

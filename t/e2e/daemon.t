@@ -130,7 +130,7 @@ subtest 'settings that are wrong' => sub {
 		user => ['nobody-of-that-name', qr/there is no user "nobody-of-that-name"/],
 		group => ['nobodies-of-that-name', qr/there is no group/],
 		'listen.group' => ['nobodies-of-that-name', qr/listen\.group: there is no group/],
-		'listen.allowed_clients' => ['localhost', qr/allowed_clients|cannot start/],
+		'listen.allowed_clients' => ['localhost', qr/\.conf:\d+: listen\.allowed_clients: must be addresses such as/],
 		'global.error_log' => ["$dir/none/log", qr/error_log: .*No such file/],
 		'global.pid' => ["$dir/none/pid", qr/pid: .*No such file/]);
 	for my $name (sort keys %wrong) {
@@ -392,7 +392,7 @@ subtest 'reloads that fail' => sub {
 	settings($d, 'pm.threads' => 'many');
 	$d->{process}->signal('HUP');
 	ok((await { logged($d) =~ /error reload msg="\S+\.conf:\d+: pm\.threads: .*the old settings go on"/ }), 'bad settings are told with file and line');
-	settings($d, 'listen.allowed_clients' => 'localhost', 'global.error_log' => "$d->{base}.other");
+	settings($d, endpoints => "$dir/nowhere", 'global.error_log' => "$d->{base}.other");
 	$d->{process}->signal('HUP');
 	ok((await { slurp("$d->{base}.other") =~ /the new workers cannot start; the old settings go on/ }), 'workers that cannot start are given up');
 	is_deeply([serving($d)], \@old, 'the old workers go on');
@@ -462,7 +462,7 @@ subtest 'in the background' => sub {
 	ok(kill('TERM', $pid), 'the daemon is in the pid file');
 	ok((await { is_gone($pid) }), 'and ends');
 	ok(!-e $d->{listen});
-	$d = prepare('global.daemonize' => 'yes', 'listen.allowed_clients' => 'localhost');
+	$d = prepare('global.daemonize' => 'yes', endpoints => "$dir/nowhere");
 	($status, my $text) = outcome($d);
 	is($status, 1, 'a start that fails is told by the status');
 	like($text, qr/^prompt-fpm: the workers cannot start: the log tells why$/, 'and in words');

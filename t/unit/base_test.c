@@ -317,7 +317,7 @@ START_TEST(log_levels_have_names)
 }
 END_TEST
 
-START_TEST(listen_names_a_socket_or_a_port)
+START_TEST(addresses_are_checked_by_their_form)
 {
 	static const char *const good[] = {"", "/run/prompt-fpm.sock", "127.0.0.1:9000", "localhost:1", ":65535", "[::1]:9000"};
 	static const char *const bad[] = {"9000", "foo", "127.0.0.1:99999", "127.0.0.1:0", ":0", "::1:9000", "run/x.sock", "unix:/run/x.sock", "host:", "host:http", ":-1", " /x"};
@@ -329,6 +329,10 @@ START_TEST(listen_names_a_socket_or_a_port)
 		ck_assert_msg(settings_set(&s, "www", "listen", good[i]) == NULL && str_eq(s.listen, good[i]), "%s", good[i]);
 	for (size_t i = 0; i < COUNT_OF(bad); i++)
 		ck_assert_msg(settings_set(&s, "www", "listen", bad[i]) != NULL, "%s", bad[i]);
+	ck_assert_ptr_null(settings_set(&s, "www", "listen.allowed_clients", " 192.0.2.1,::1\t::ffff:10.0.0.1,,"));
+	ck_assert_ptr_null(settings_set(&s, "www", "listen.allowed_clients", ""));
+	ck_assert_ptr_nonnull(settings_set(&s, "www", "listen.allowed_clients", "192.0.2.1, localhost"));
+	ck_assert_ptr_nonnull(settings_set(&s, "www", "listen.allowed_clients", "192.0.2.0/24"));
 	memset(path, 'x', sizeof path);
 	path[0] = '/';
 	path[108] = '\0';
@@ -479,7 +483,7 @@ int main(void)
 	tcase_add_test(tc, the_clock_goes_on_and_deadlines_come);
 	tcase_add_test(tc, a_log_line_cannot_be_forged_and_is_cut_at_its_cap);
 	tcase_add_test(tc, log_levels_have_names);
-	tcase_add_test(tc, listen_names_a_socket_or_a_port);
+	tcase_add_test(tc, addresses_are_checked_by_their_form);
 	tcase_add_test(tc, settings_are_checked_one_by_one_and_together);
 	tcase_add_test(tc, settings_that_contradict_each_other_are_refused);
 	tcase_add_test(tc, rates_are_read_strictly);
