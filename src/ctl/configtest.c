@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ctl/ctl.h"
@@ -13,29 +14,38 @@ struct target {
 	unsigned errors;
 };
 
-static void check_readable(struct target *target, const char *name, const char *file)
+static bool check_readable(struct target *target, const char *name, const char *file, bool directory)
 {
-	if (*file == '\0' || access(file, R_OK) == 0)
-		return;
+	struct stat st;
+
+	if (*file == '\0')
+		return true;
+	if (access(file, R_OK) == 0 && stat(file, &st) == 0) {
+		if (S_ISDIR(st.st_mode) == directory)
+			return true;
+		errno = directory ? ENOTDIR : EISDIR;
+	}
 	fprintf(stderr, "%s: %s: %s: %s\n", target->file, name, file, strerror(errno));
 	target->errors++;
+	return false;
 }
 
 static void check_files(struct target *target)
 {
 	const struct settings *settings = target->settings;
 
-	check_readable(target, "openai.api_key_file", settings->openai_api_key_file);
-	check_readable(target, "anthropic.api_key_file", settings->anthropic_api_key_file);
-	check_readable(target, "tls_ca_file", settings->tls_ca_file);
+	check_readable(target, "openai.api_key_file", settings->openai_api_key_file, false);
+	check_readable(target, "anthropic.api_key_file", settings->anthropic_api_key_file, false);
+	check_readable(target, "tls_ca_file", settings->tls_ca_file, false);
 }
 
 static enum ctl_status check(struct ctl *ctl, struct target *target)
 {
+	const char *endpoints = target->settings->endpoints;
 	struct lint_count count = {0};
 
 	check_files(target);
-	if (*target->settings->endpoints && lint_path(ctl->arena, target->settings->endpoints, &count) != RC_OK)
+	if (check_readable(target, "endpoints", endpoints, true) && *endpoints && lint_path(ctl->arena, endpoints, &count) != RC_OK)
 		target->errors++;
 	if (target->errors + count.errors > 0)
 		return CTL_NO;

@@ -232,6 +232,11 @@ subtest 'configtest and settings' => sub {
 	like($err, qr{deep/bad\.prompt:6:\d+: error: }, 'is linted');
 	spew('key.conf', "[www]\nopenai.api_key_file = $dir/absent\n");
 	is(ctl('', 'configtest', '--config', 'key.conf'), 1, 'a key file that is not there');
+	for (['openai.api_key_file', 'site', 'Is a directory'], ['endpoints', 'site.conf', 'Not a directory'], ['endpoints', 'absent', 'No such file']) {
+		spew('kind.conf', "[www]\n$_->[0] = $dir/$_->[1]\n");
+		is(ctl('', 'configtest', '--config', 'kind.conf'), 1, "$_->[0] is $_->[1]");
+		like($err, qr{^kind\.conf: \Q$_->[0]\E: \Q$dir/$_->[1]\E: $_->[2]}, 'is said');
+	}
 	is(ctl('', 'configtest', '--config', 'absent.conf'), 2, 'no such file');
 	is(ctl('', 'settings'), 0, 'settings');
 	spew('sample.conf', $out);
