@@ -11,6 +11,7 @@
 --             p_content_hash, p_cache_scope, p_cache_ttl_s   null or 'off': no cache
 --             p_timeout_ms, p_grace_ms  when a row that nobody settled has expired
 -- Returns:    one row. verdict: admitted, cached, unauthenticated, model_unknown, rate_limit, monthly_limit, daily_limit, cost_limit;
+--             busy: somebody holds the supplier's row, who may be deleting it or only changing it: nothing is decided, and it is not waited for.
 --             in_flight: the same answer is being made for another call, and there is none yet: ask again.
 --             again: ask again, for an answer that was kept went meanwhile, or the call stood behind a larger one.
 --             retry_after_s is when the last of the limits that stand in the way lets go. rate_limit is what a full bucket holds; rate_reset_s when

@@ -6,12 +6,12 @@
 --
 -- Parameters: p_calls     as fpm.admit_calls found them
 --             p_keys      the advisory locks that are held; a call without is refused
---             p_standing  suppliers whom nobody deletes meanwhile; a call of another is refused
+--             p_standing  suppliers whom nobody deletes meanwhile; a call of another is refused: its supplier has gone, or somebody holds its row (busy)
 --             p_held      by number, the reservations of all calls of the same supplier and feature up to this one, cents; null: each is the only one
 --             p_now       the moment
 -- Returns:    a row for each call
 -- Calls:      fpm.first_limit, fpm.maker_key, fpm.new_row_id
--- Tables:     reads public.ai_response_cache; writes fpm.ai_usage_open, fpm.counters, fpm.rate_buckets
+-- Tables:     reads public.user_profiles, public.ai_response_cache; writes fpm.ai_usage_open, fpm.counters, fpm.rate_buckets
 create or replace function fpm.decide_calls(p_calls fpm.asked[], p_keys bigint[], p_standing uuid[], p_held numeric[], p_now timestamptz) returns setof fpm.admission
 language plpgsql volatile
 as $$
@@ -96,7 +96,7 @@ begin
 		case
 			when d.fits and d.hit_id is null then 'admitted'
 			when d.fits then 'cached'
-			when d.gone then 'unauthenticated'
+			when d.gone then case when exists (select from public.user_profiles u where u.id = d.supplier_id offset 0) then 'busy' else 'unauthenticated' end
 			when d.limited is not null then d.limited
 			when not d.locked then 'rate_limit' -- there was no room without the lock, and there is now: the next try finds it
 			when d.waits then 'in_flight'

@@ -8,7 +8,7 @@
 --             p_keep_ms              how long the key is kept
 -- Returns:    one row. verdict: claimed (make the call; then idempotency_store or idempotency_release), replay (the other columns hold what was answered, to the
 --             request that request_id names), in_flight, lost (something was spent under the key, and no answer was kept), mismatch (another request's key),
---             unauthenticated. Never raises.
+--             unauthenticated, busy (somebody holds the supplier's row). Never raises.
 -- Calls:      fpm.idempotency_fate
 -- Tables:     reads fpm.api_keys, public.user_profiles; writes fpm.idempotency_keys
 --
@@ -32,8 +32,13 @@ begin
 	select k.supplier_id into v_new.supplier_id
 	from fpm.api_keys k join public.user_profiles u on u.id = k.supplier_id
 	where k.key_hash = p_key_hash and k.revoked_at is null
-	for key share of u skip locked; -- whoever deletes the supplier is not waited for
-	if not found or p_key_digest is null or p_fingerprint is null or p_request_id is null or p_key_digest !~ '^[0-9a-f]{64}$' then
+	for key share of u skip locked; -- whoever deletes the supplier, or holds its row otherwise, is not waited for
+	if not found and exists (
+		select from fpm.api_keys k join public.user_profiles u on u.id = k.supplier_id where k.key_hash = p_key_hash and k.revoked_at is null) then
+		verdict := 'busy';
+		return;
+	end if;
+	if v_new.supplier_id is null or p_key_digest is null or p_fingerprint is null or p_request_id is null or p_key_digest !~ '^[0-9a-f]{64}$' then
 		verdict := 'unauthenticated';
 		return;
 	end if;

@@ -161,7 +161,7 @@ static enum rc refused(struct request *rq, const struct db_row *row)
 		rq->retry_after_s = atoi(row->values[LEDGER_RETRY_AFTER]);
 	ready_forget(rq->service->ready, ticket_lock_key(rq->supplier, rq->endpoint->feature));
 	refusals_count(rq->service->refusals, rq->supplier, rq->endpoint->feature, problem_get(code)->name);
-	return request_fail(rq, code, NULL);
+	return request_fail(rq, code, code == PROBLEM_DATABASE ? "the supplier's row is locked" : NULL);
 }
 
 static enum rc take_verdict(struct request *rq, const struct db_row *row)

@@ -115,7 +115,7 @@ static enum rc replay(struct request *rq, const struct db_row *row)
 static enum rc refuse(struct request *rq, enum problem_code code)
 {
 	refusals_count(rq->service->refusals, rq->supplier, rq->endpoint->feature, problem_get(code)->name);
-	return request_fail(rq, code, NULL);
+	return request_fail(rq, code, code == PROBLEM_DATABASE ? "the supplier's row is locked" : NULL);
 }
 
 static enum rc take_verdict(struct request *rq, const struct db_row *row)

@@ -81,6 +81,7 @@ enum problem_code problem_of_verdict(const char *verdict)
 	} rows[] = {
 		{"unauthenticated", PROBLEM_UNAUTHENTICATED}, {"rate_limit", PROBLEM_RATE_LIMIT}, {"daily_limit", PROBLEM_DAILY_LIMIT},
 		{"monthly_limit", PROBLEM_MONTHLY_LIMIT},     {"cost_limit", PROBLEM_COST_LIMIT}, {"model_unknown", PROBLEM_MODEL_UNAVAILABLE},
+		{"busy", PROBLEM_DATABASE},
 	};
 
 	for (size_t i = 0; i < COUNT_OF(rows); i++)

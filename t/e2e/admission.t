@@ -303,10 +303,10 @@ subtest 'no call waits for a cache entry' => sub {
 	$dbh->do('select fpm.sweep(null)');
 	$one->begin_work;
 	$one->do('delete from public.user_profiles where id = ?', undef, $ids[3]);
-	is((admit($two, $ids[3]))[0], 'unauthenticated', 'nor who calls while its supplier is deleted');
+	is((admit($two, $ids[3]))[0], 'busy', 'nor who calls while its supplier is deleted');
 	is(admit_ready($two, $ids[3]), undef, 'nor where it is expected to be ready');
 	is(eval { $two->selectrow_array(q{select verdict from fpm.idempotency_claim(?, repeat('0', 64), 'f', 'r', 'w', 1000, 0, 60000)}, undef, sha256_hex($ids[3])) },
-		'unauthenticated', 'nor who claims an idempotency key');
+		'busy', 'nor who claims an idempotency key');
 	is_deeply([settle($two, $open)], [0, 'reserved'], 'nor who settles, who is to try again');
 	is_deeply([eval { settle($two, $late) }], [undef, 'expired'], 'nor who settles late');
 	$one->rollback;

@@ -54,6 +54,31 @@ subtest 'it goes away in the middle of a stream' => sub {
 	ok !$row->{estimated}, 'nothing estimated';
 };
 
+subtest 'somebody holds a supplier\'s row' => sub {
+	my ($held, $other) = map { $h->supplier('enterprise') } 1, 2;
+	my @known = ($Wedding::EMAIL, email());
+	my %key = ('Idempotency-Key' => "\"held $$\"");
+	is $h->post(@known, key => $_->{key})->status, 200, 'before' for $held, $other;
+	my ($requests, $rows) = ($h->standin->counts->{requests}, scalar $h->ledger);
+	my $holder = $pg->dbh;
+	$holder->begin_work;
+	$holder->do('select from public.user_profiles u where u.id = ? for update', undef, $held->{id});
+	problem $h->post($Wedding::EMAIL, email(), key => $held->{key}), 503, 'database_unavailable', 'a new question';
+	problem $h->post(@known, key => $held->{key}), 503, 'database_unavailable', 'one whose answer is kept';
+	my $keyed = $h->post(@known, key => $held->{key}, headers => \%key);
+	problem $keyed, 503, 'database_unavailable', 'one with an idempotency key';
+	cmp_ok $keyed->header('Retry-After'), '>', 0, 'may come back';
+	like $h->log_text, qr/detail="the supplier's row is locked"/, 'the log says why';
+	is $h->post($Wedding::EMAIL, email(), key => $other->{key})->status, 200, 'another supplier is answered meanwhile';
+	is $h->standin->counts->{requests} - $requests, 1, 'nothing was spent';
+	is scalar($h->ledger) - $rows, 1, 'nor written';
+	$holder->rollback;
+	$holder->disconnect;
+	my $after = $h->post(@known, key => $held->{key}, headers => \%key);
+	is $after->status, 200, 'then the supplier is answered';
+	is $after->header('Idempotency-Replayed'), undef, 'under a key that was free';
+};
+
 subtest 'a call has expired, and its supplier is locked when it ends' => sub {
 	my $stream = $h->open_stream($Wedding::EMAIL, email(directive('pieces=8 gate=4 tokens=77 prompt=11'), stream => JSON::PP::true), key => $s->{key});
 	ok $stream->read_until(qr/(<t=\d+>.*?){4}/s, 5), 'the stream began';

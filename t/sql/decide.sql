@@ -1,7 +1,7 @@
 -- The decision by itself, at moments that a running clock never hits, and of calls that come at once.
 begin;
 \ir lib/fixture.sql
-select plan(48);
+select plan(49);
 
 select pg_temp.supplier('ann', 'enterprise');
 select pg_temp.supplier('zoe', 'enterprise', 'other org');
@@ -96,7 +96,9 @@ select is(pg_temp.together('-1 -1 3', '{4,2,1}'), 'cost_limit again again | 0 0'
 select is(pg_temp.together('-1 -1 3', '{1,1,1}', '2026-03-31 0 2026-03-01 0 0.000001 0'), 'admitted admitted again | 2 2', 'to the last fraction of a cent');
 
 -- Whoever must not be waited for, or has no lock, is refused.
-select is((select d.verdict from fpm.decide_calls(array[pg_temp.asked(1, '-1 -1 -1', 0, 0, 0)], array[7::bigint], '{}', null, now()) d), 'unauthenticated', 'a supplier who is being deleted');
+select is((select d.verdict from fpm.decide_calls(array[pg_temp.asked(1, '-1 -1 -1', 0, 0, 0)], array[7::bigint], '{}', null, now()) d), 'busy', 'a supplier whose row is locked');
+select is((select d.verdict from fpm.decide_calls(array[jsonb_populate_record(pg_temp.asked(1, '-1 -1 -1', 0, 0, 0), jsonb_build_object('supplier_id', gen_random_uuid()))],
+	array[7::bigint], '{}', null, now()) d), 'unauthenticated', 'one who was deleted since the look');
 select is((select d.verdict || d.retry_after_s from fpm.decide_calls(array[pg_temp.asked(1, '-1 -1 -1', 0, 0, 0)], '{}', '{}', null, now()) d), 'rate_limit1',
 	'one that an earlier look refused, and would fit now');
 
