@@ -6,7 +6,7 @@ use warnings;
 
 use Cwd qw(abs_path);
 use FastCGI;
-use Fcntl qw(O_NOCTTY O_NONBLOCK O_RDONLY O_RDWR);
+use Fcntl qw(O_NOCTTY O_NONBLOCK O_RDONLY O_RDWR O_WRONLY);
 use File::Temp qw(tempdir);
 use Harness::Process qw(await patience);
 use IO::Select;
@@ -34,7 +34,7 @@ $SIG{$_} = sub { exit 1 } for qw(INT TERM HUP);
 END {
 	local $?;
 	return unless defined $owner && $owner == $$;
-	kill 'INT', servers();
+	kill 'INT', ours(qr{\Q$dir\E/});
 	1 while waitpid(-1, POSIX::WNOHANG()) > 0;
 	system("timeout 60 '$quickstart' stop >/dev/null 2>&1");
 }
@@ -100,8 +100,11 @@ sub parts {
 
 sub is_gone { return slurp("/proc/$_[0]/stat") !~ /\) [^ZX] / }
 
-# The process ids of PostgreSQL servers of ours, whether they have written a pid file or not.
-sub servers { return grep { slurp("/proc/$_/cmdline") =~ m{/postgres\0-D\0\Q$dir\E/var/pg\0} } map { m{(\d+)$} } glob '/proc/[0-9]*' }
+# The process ids of those with such a command line; of PostgreSQL servers of ours, whether they have written a pid file or not.
+sub ours { my ($command) = @_; return grep { slurp("/proc/$_/cmdline") =~ $command } map { m{(\d+)$} } glob '/proc/[0-9]*' }
+sub servers { return ours(qr{/postgres\0-D\0\Q$dir\E/var/pg\0}) }
+
+sub ignores_term { return hex((slurp("/proc/$_[0]/status") =~ /^SigIgn:\s*\w*(\w{4})$/m)[0] // 0) & 1 << POSIX::SIGTERM - 1 }
 
 # All that ran is gone by the time it ends.
 sub ends {
@@ -139,15 +142,58 @@ subtest 'interrupted twice' => sub {
 	ends($pid, %parts);
 };
 
-# A server that is just starting has not said yet who it is.
-subtest 'interrupted while the database starts' => sub {
-	for my $round (1 .. 10) {
-		my ($pid, $from) = piped(qr/starting the database/);
-		select undef, undef, undef, $round / 250;
-		kill 'INT', $pid;
-		ok((await { waitpid($pid, POSIX::WNOHANG()) == $pid } 60), 'it ends');
-		ok((await { !servers() }), 'no server is left') or last;
+# What bash reads before the script.
+sub probe {
+	my ($text) = @_;
+	executable("$dir/probe", "unset BASH_ENV\n$text\n");
+	return "$dir/probe";
+}
+
+# Between the command that starts something and the next one, at each place where something is started, until there are no more.
+subtest 'interrupted just as something is started' => sub {
+	for (my $number = 1; ; $number++) {
+		local $ENV{BASH_ENV} = probe("starts=0; set -T\n"
+			. "trap '[[ \${!-} = \"\${seen-}\" ]] || { seen=\$!; ((++starts != $number)) || { echo \$! >$dir/started; kill -INT \$\$; }; }' DEBUG");
+		unlink "$dir/started";
+		my ($status, $said) = run('start');
+		if (!-e "$dir/started") {
+			is($status, 0, 'not interrupted: it starts') or diag($said);
+			cmp_ok($number, '>', 4, 'after a database, a migration, a daemon and a web server');
+			last;
+		}
+		chomp(my $started = slurp("$dir/started"));
+		is($status, 130, "interrupted at start $number") or diag($said);
+		ok(is_gone($started), 'what was started has gone') or await { is_gone($started) } 10;
+		is_deeply({parts()}, {}, 'nothing runs');
+		ok((await { !servers() } 2), 'no server is left') or last;
 	}
+	is((run('stop'))[0], 0, 'it stops');
+};
+
+# A server that is just starting has not said yet who it is: this one, because it reads its settings for as long as we write them.
+subtest 'interrupted while the database starts' => sub {
+	my $fifo = "$dir/var/pg/probe.conf";
+	my ($uid, $gid) = (stat "$dir/var/pg")[4, 5];
+	my $settings = slurp("$dir/var/pg/postgresql.conf");
+	POSIX::mkfifo($fifo, 0600) && chown $uid, $gid, $fifo or die "$fifo: $!";
+	executable("$dir/var/pg/postgresql.conf", "${settings}include 'probe.conf'\n");
+	local $ENV{BASH_ENV} = probe('wait() { [ "${FUNCNAME[1]}" != end_stage ] || echo "it waits for $1."; builtin wait "$@"; }');
+	my ($pid, $from) = piped(qr/starting the database/);
+	my $to;
+	ok((await { sysopen $to, $fifo, O_WRONLY | O_NONBLOCK } 60), 'the server is under way');
+	kill 'INT', $pid;
+	my ($said, $select) = ('', IO::Select->new($from));
+	while ($said !~ /it waits for \d+\./ && $select->can_read(patience(60)) && sysread $from, $said, 4096, length $said) { }
+	my $stage = ($said =~ /it waits for (\d+)\./)[0] // 0;
+	ok($stage, 'it is told to end') or diag($said);
+	my $end = sub { waitpid($pid, POSIX::WNOHANG()) == $pid };
+	# Had that ended the stage, the server would be left until after the end.
+	my $ended = (await { is_gone($stage) || ignores_term($stage) } 60) && is_gone($stage) && await(sub { $end->() }, 60);
+	unlink $fifo;
+	executable("$dir/var/pg/postgresql.conf", $settings);
+	close $to;
+	ok($ended || (await { $end->() } 60), 'it ends');
+	ok((await { !servers() } 2), 'no server is left');
 };
 
 subtest 'interrupted while another one waits' => sub {
