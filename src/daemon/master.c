@@ -38,6 +38,7 @@ struct master {
 	int signal_fd;
 	int report_fd; /* to the process that waits in the foreground; -1 where none does */
 	bool stopping;
+	bool reload_due; /* asked for before the first workers served */
 	int64_t janitor_due; /* to be killed, once dismissed */
 	int status;
 	char reason[512]; /* why a step failed */
@@ -225,6 +226,7 @@ static enum rc read_new(struct master *master, struct settings **settings, struc
 	return rc;
 }
 
+/* Until the first workers serve there are none to go on with the old settings: who asks earlier is heard when they do. */
 static void reload(struct master *master)
 {
 	struct settings *settings;
@@ -232,7 +234,8 @@ static void reload(struct master *master)
 	char reason[512];
 	enum rc rc;
 
-	if (master->stopping)
+	master->reload_due = master->pool.serving.settings == NULL;
+	if (master->stopping || master->reload_due)
 		return;
 	if (read_new(master, &settings, &identity, reason, sizeof reason) != RC_OK) {
 		keep_old(master, reason);
@@ -298,6 +301,8 @@ static void on_serving(struct master *master)
 	        (long long)master->pool.serving.settings->pm_max_children, (long long)master->pool.serving.settings->pm_threads);
 	master->pool.master_fds[1] = -1;
 	janitor_restart(&master->janitor);
+	if (master->reload_due)
+		reload(master);
 }
 
 static void on_given_up(struct master *master)

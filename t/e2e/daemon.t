@@ -386,6 +386,17 @@ subtest 'a reload to another directory of endpoints' => sub {
 	stop($d);
 };
 
+# Stays blocked, and so pending, until the master looks.
+subtest 'a reload that is asked for before the first workers serve' => sub {
+	my $d = prepare();
+	my $asked = 'sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGHUP)); kill HUP => $$; exec @ARGV';
+	$d->{process} = Harness::Process->start(name => "run$count", dir => $dir, cwd => $dir, command => [$^X, '-MPOSIX', '-e', $asked, $program, '-c', $d->{config}, $root ? '-R' : ()]);
+	ok((await { state_of($d)->{reloads} }), 'it is done');
+	like(logged($d), qr/start msg="2 workers .* reload msg="2 workers/s, 'once they do');
+	is(ping($d), 'pong', 'and it serves');
+	stop($d);
+};
+
 subtest 'reloads that fail' => sub {
 	my $d = start();
 	my @old = serving($d);
