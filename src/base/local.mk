@@ -6,6 +6,7 @@ libpromptfpm_a_SOURCES += src/base/clock.c src/base/clock.h
 libpromptfpm_a_SOURCES += src/base/log.c src/base/log.h
 libpromptfpm_a_SOURCES += src/base/rate.c src/base/rate.h
 libpromptfpm_a_SOURCES += src/base/rc.c src/base/rc.h
+libpromptfpm_a_SOURCES += src/base/secret.c src/base/secret.h
 libpromptfpm_a_SOURCES += src/base/settings.c src/base/settings.h
 libpromptfpm_a_SOURCES += src/base/str.c src/base/str.h
 libpromptfpm_a_SOURCES += src/base/value.c src/base/value.h

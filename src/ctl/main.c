@@ -1,10 +1,12 @@
 /*
  * main.c - promptctl: the table of commands, and which row is meant.
  */
+#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/secret.h"
 #include "base/str.h"
 #include "ctl/ctl.h"
 
@@ -136,6 +138,8 @@ int main(int argc, char **argv)
 	const char *database = "";
 	int option;
 
+	if (secret_keep() != RC_OK) /* the keys of providers, the database's password */
+		ctl_cannot("core files cannot be turned off: %s", strerror(errno));
 	argv[0] = (char *)"promptctl";
 	while ((option = getopt_long(argc, argv, "+h", options, NULL)) != -1) {
 		switch (option) {

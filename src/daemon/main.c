@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/secret.h"
 #include "daemon/master.h"
 #include "port/fcgi.h"
 
@@ -72,6 +73,8 @@ int main(int argc, char **argv)
 	bool test = false;
 
 	open_standard();
+	if (secret_keep() != RC_OK) /* the keys of providers, the database's password */
+		perror("prompt-fpm: core files cannot be turned off");
 	for (int option; (option = getopt_long(argc, argv, "c:tFRvh", options, NULL)) != -1;) {
 		switch (option) {
 		case 'c':

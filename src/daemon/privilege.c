@@ -8,11 +8,11 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/secret.h"
 #include "base/str.h"
 
 #define THREAD_FILES 6 /* the caller's connection, the provider's, and what curl and the resolver hold meanwhile */
@@ -93,7 +93,7 @@ enum rc privilege_resolve(const struct settings *settings, bool allow_root, stru
 enum rc privilege_drop(const struct identity *identity)
 {
 	if (!identity->drops)
-		return RC_OK;
+		return secret_keep();
 	if (*identity->user ? initgroups(identity->user, identity->gid) != 0 : setgroups(1, &identity->gid) != 0)
 		return RC_SYS;
 	if (setgid(identity->gid) != 0 || setuid(identity->uid) != 0)
@@ -102,11 +102,12 @@ enum rc privilege_drop(const struct identity *identity)
 		errno = EPERM; /* it did not take */
 		return RC_SYS;
 	}
-	return RC_OK;
+	return secret_keep();
 }
 
-static void raise_files(rlim_t want)
+void privilege_limits(int64_t threads)
 {
+	rlim_t want = (rlim_t)(threads * THREAD_FILES + PROCESS_FILES);
 	struct rlimit files;
 
 	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
@@ -121,13 +122,4 @@ static void raise_files(rlim_t want)
 	if (setrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur < want)
 		log_msg(LOG_WARN_, "limit", "a worker may open %lld files; with pm.threads as it is it can need %lld: raise ulimit -Hn or LimitNOFILE=",
 		        (long long)files.rlim_cur, (long long)want);
-}
-
-void privilege_limits(int64_t threads)
-{
-	struct rlimit none = {0, 0};
-
-	if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_DUMPABLE, 0) != 0)
-		log_msg(LOG_WARN_, "limit", "core files cannot be turned off: %s", strerror(errno));
-	raise_files((rlim_t)(threads * THREAD_FILES + PROCESS_FILES));
 }

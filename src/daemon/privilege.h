@@ -25,11 +25,10 @@ enum rc privilege_resolve(const struct settings *settings, bool allow_root, stru
 enum rc privilege_user(const char *name, uid_t *id) MUST_CHECK;
 enum rc privilege_group(const char *name, gid_t *id) MUST_CHECK;
 
-/* In a child: becomes it for good. RC_SYS, and then the child must end. */
+/* In a child: becomes it for good, and keeps its secrets. RC_SYS, and then the child must end. */
 enum rc privilege_drop(const struct identity *identity) MUST_CHECK;
 
-/* For this process and its children: no core files and no tracing by others (memory holds keys), and as many descriptors as `threads` requests
- * at once may need, or as many as are to be had, with a warning. */
+/* For this process and its children: as many descriptors as `threads` requests at once may need, or as many as are to be had, with a warning. */
 void privilege_limits(int64_t threads);
 
 #endif

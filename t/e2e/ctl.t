@@ -4,11 +4,11 @@ use warnings;
 use Cwd qw(abs_path);
 use File::Temp qw(tempdir);
 use FindBin;
+use lib "$FindBin::Bin/lib";
+use Harness::Process qw(await);
 use JSON::PP;
 use POSIX ();
 use Test::More;
-
-use lib "$FindBin::Bin/lib";
 
 my $src = abs_path($ENV{PROMPT_FPM_SRC} // "$FindBin::Bin/../..");
 my $promptctl = ($ENV{PROMPT_FPM_BUILD} // $src) . '/promptctl';
@@ -534,6 +534,24 @@ subtest 'doctor' => sub {
 	is(ctl('', 'doctor', '--config', 'doctor.conf'), 1, 'not even a directory');
 	is(ctl('', 'doctor', '--config', 'bad.conf'), 1, 'bad settings');
 	like($out, qr/\ABAD   settings: bad\.conf\n\z/, 'end it');
+};
+
+# What is not to be looked into belongs to root, whoever runs it (proc(5)).
+subtest 'what it holds in memory' => sub {
+	my $nobody = getpwnam 'nobody';
+	plan skip_all => 'there is no nobody' if $> == 0 && !$nobody;
+	spew('held.conf', "[www]\nopenai.api_key = sk-held\n");
+	chmod 0755, $dir;
+	pipe my $input, my $held;
+	my @as = $> == 0 ? ('setpriv', "--reuid=$nobody", '--clear-groups') : ();
+	my $call = Harness::Process->start(name => 'held', dir => $dir, cwd => $dir, stdin => $input, env => {PROMPT_FPM_KEY => 'pfk_nobody'},
+		command => [@as, $promptctl, 'call', 'faq.prompt', '--config', 'held.conf']);
+	my $proc = '/proc/' . $call->pid;
+	ok((await { slurp("$proc/comm") eq "promptctl\n" && (stat "$proc/environ")[4] == 0 }), 'is nobody else\'s to read');
+	like(slurp("$proc/limits"), qr/^Max core file size +0 +0 /m, 'and comes into no core file');
+	like(slurp("$proc/status"), qr/^Uid:\s+@{[$nobody]}\s/m, 'of a user who is not root') if $> == 0;
+	$call->stop;
+	chmod 0700, $dir;
 };
 
 subtest 'call' => sub {

@@ -170,6 +170,7 @@ subtest 'workers that are not root' => sub {
 		my $both = qr/^Uid:\s+$owner\s+$owner\s+$owner\s+$owner\nGid:\s+$group\s+$group\s+$group\s+$group$/m;
 		ok((await { slurp("/proc/$pid/status") =~ $both }), 'all of them as the user');
 		unlike(slurp("/proc/$pid/status"), qr/^Groups:\s.*\b0\b/m, 'and in none of root\'s groups');
+		is((stat "/proc/$pid/environ")[4], 0, 'their memory is not theirs to read');
 	}
 	rename "$d->{base}.log", "$d->{base}.log.1";
 	$d->{process}->signal('USR1');
