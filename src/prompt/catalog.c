@@ -3,8 +3,9 @@
  *
  * How a change is live on the next request without a storm of stat calls: every directory that holds an endpoint is watched through inotify. A
  * request asks the kernel what changed (one read, which nearly always finds nothing) and looks whether its directory still is the one that is
- * watched (one stat: deployments swap whole directories). Only what changed is loaded again, by the request that wants it. Files whose changes the
- * kernel cannot tell (network file systems, links of both kinds) are looked at themselves, once per request, with their partials.
+ * watched (a stat: deployments swap whole directories), and whether its files have one name each (a stat for each: of a second one the kernel tells nothing). Only what
+ * changed is loaded again, by the request that wants it. Files whose changes the kernel cannot tell (network file systems, links of both kinds) are compared, once per
+ * request.
  *
  * One mutex guards it all, held for these two calls and for the loading of what changed; an endpoint in use is counted, and one that was replaced
  * goes with its last user.
@@ -179,7 +180,7 @@ static enum rc refresh(struct catalog *catalog, struct entry *entry)
 
 	if (!store_check_directory(&catalog->store, directory) && directory == catalog->pool)
 		catalog->unlisted = true;
-	if (!entry->stale && (directory->watch < 0 || entry->trace.linked))
+	if (!entry->stale && (directory->watch < 0 || endpoint_trace_linked(entry->file, &entry->trace)))
 		entry->stale = !endpoint_trace_holds(entry->file, &entry->trace);
 	if (!entry->stale)
 		return RC_OK;

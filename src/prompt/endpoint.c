@@ -359,19 +359,37 @@ static bool is_unchanged(const char *path, const struct endpoint_stamp *before)
 	       same_time(&now.changed, &before->changed);
 }
 
-bool endpoint_trace_holds(const char *file, const struct endpoint_trace *trace)
+/* Another file in its place came without a word where something was mounted there. */
+static bool has_one_name(const char *path, const struct endpoint_stamp *before)
+{
+	struct stat st;
+
+	return before->inode == 0 || stat(path, &st) != 0 || (st.st_nlink == 1 && st.st_ino == before->inode && st.st_dev == before->device);
+}
+
+static bool holds_for_all(const char *file, const struct endpoint_trace *trace, bool (*holds)(const char *path, const struct endpoint_stamp *before))
 {
 	char path[4096];
 
-	if (!is_unchanged(file, &trace->file))
+	if (!holds(file, &trace->file))
 		return false;
 	for (unsigned i = 0; i < trace->partial_count; i++) {
 		int n = snprintf(path, sizeof path, "%.*s_%s" SUFFIX, folder_length(file), file, trace->partials[i].name);
 
-		if (n < 0 || (size_t)n >= sizeof path || !is_unchanged(path, &trace->partials[i].stamp))
+		if (n < 0 || (size_t)n >= sizeof path || !holds(path, &trace->partials[i].stamp))
 			return false;
 	}
 	return true;
+}
+
+bool endpoint_trace_holds(const char *file, const struct endpoint_trace *trace)
+{
+	return holds_for_all(file, trace, is_unchanged);
+}
+
+bool endpoint_trace_linked(const char *file, const struct endpoint_trace *trace)
+{
+	return trace->linked || !holds_for_all(file, trace, has_one_name);
 }
 
 const struct value *endpoint_input(const struct endpoint *endpoint, struct arena *arena, const struct value *sent)

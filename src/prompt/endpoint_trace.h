@@ -33,6 +33,10 @@ enum rc endpoint_load_traced(const char *file, const struct endpoint_bounds *bou
 /* Whether file and partials are as they were traced. */
 bool endpoint_trace_holds(const char *file, const struct endpoint_trace *trace);
 
+/* Whether they may change unseen by who watches their directory: they were links when they were traced, or have been given a second name or another place since, of which
+ * their directory is told nothing. */
+bool endpoint_trace_linked(const char *file, const struct endpoint_trace *trace);
+
 /* Whether a name may be an endpoint's or a partial's: letters, digits, '-', '_' and (not for a partial) '.', up to ENDPOINT_NAME_MAX; an endpoint's
  * begins with a letter or digit. It becomes part of paths, headers and log lines. */
 bool endpoint_name_valid(const char *name, size_t n, bool partial);
