@@ -139,11 +139,11 @@ static enum rc read_regular(struct loading *ld, int fd, const char *file, struct
 /* O_NONBLOCK: opening a FIFO that somebody put there must not hang. */
 static enum rc read_file(struct loading *ld, const char *file, struct endpoint_stamp *stamp, struct endpoint_text *out)
 {
-	struct stat st;
+	struct statx st;
 	enum rc rc;
 	int fd;
 
-	if (lstat(file, &st) == 0 && S_ISLNK(st.st_mode))
+	if (statx(AT_FDCWD, file, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &st) == 0 && (S_ISLNK(st.stx_mode) || (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0))
 		ld->trace->linked = true;
 	fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)

@@ -17,7 +17,7 @@ struct endpoint_stamp {
 
 struct endpoint_trace {
 	struct endpoint_stamp file;
-	bool linked; /* the file, or a partial, is a symbolic link or has a second name: changes happen elsewhere */
+	bool linked; /* the file, or a partial, is a symbolic link, has a second name or is mounted there: changes happen elsewhere */
 	bool unread; /* the file, or a partial, was there and could not be read: what kept it from that may pass without it changing */
 	struct {
 		char name[ENDPOINT_NAME_MAX + 1];

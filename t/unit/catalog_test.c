@@ -5,12 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -378,6 +380,22 @@ START_TEST(follows_what_is_moved_and_linked_into_a_directory)
 }
 END_TEST
 
+/* In a mount namespace of the test's own, where it may have one. */
+START_TEST(follows_what_is_mounted_over_a_file)
+{
+	put("elsewhere", "mounted");
+	if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+		return;
+	ck_assert_str_eq(get("/api/ai/a", NULL), "one");
+	ck_assert_int_eq(mount(path("elsewhere"), path("pool/a.prompt"), NULL, MS_BIND, NULL), 0);
+	ck_assert_str_eq(get("/api/ai/a", NULL), "mounted");
+	put("elsewhere", "written below");
+	ck_assert_str_eq(get("/api/ai/a", NULL), "written below");
+	ck_assert_int_eq(umount(path("pool/a.prompt")), 0);
+	ck_assert_str_eq(get("/api/ai/a", NULL), "one");
+}
+END_TEST
+
 START_TEST(holds_what_is_in_use)
 {
 	const struct endpoint *old, *new;
@@ -676,6 +694,7 @@ static void add_all(TCase *tc)
 	tcase_add_loop_test(tc, follows_files_that_are_written_elsewhere, 0, 2);
 	tcase_add_loop_test(tc, follows_files_that_get_a_second_name, 0, 2);
 	tcase_add_test(tc, follows_what_is_moved_and_linked_into_a_directory);
+	tcase_add_test(tc, follows_what_is_mounted_over_a_file);
 	tcase_add_test(tc, holds_what_is_in_use);
 	tcase_add_test(tc, bounds_the_guests);
 	tcase_add_test(tc, does_without_a_pool);
