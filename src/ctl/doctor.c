@@ -80,14 +80,15 @@ static void look_at_providers(struct visit *visit)
 		note(visit, true, "provider: none is set, so sample answers are given");
 }
 
-/* The role must be able to call the daemon's functions, and ought not to be able to do more. */
+/* The role must be able to call the daemon's functions, all of them, and ought not to be able to do more. */
 static void look_at_rights(struct visit *visit, struct db_session *session)
 {
-	static const char sql[] = "select current_user, p.oid is not null,"
-	                          " coalesce(has_schema_privilege(n.oid, 'usage') and has_function_privilege(p.oid, 'execute'), false),"
+	static const char sql[] = "select current_user, bool_or(p.oid is not null), bool_and(p.oid is not null),"
+	                          " bool_and(has_schema_privilege(n.oid, 'usage') and has_function_privilege(p.oid, 'execute')),"
 	                          " coalesce(has_table_privilege(to_regclass('public.ai_usage_tracking'), 'insert'), false)"
-	                          " from (select) one left join (pg_proc p join pg_namespace n on n.oid = p.pronamespace and n.nspname = 'fpm')"
-	                          " on p.proname = 'authenticate'";
+	                          " from unnest('{authenticate,admit_ready,admit_calls,settle_calls,void_request,count_refusals,sweep,usage_report,"
+	                          "idempotency_claim,idempotency_store,idempotency_release}'::text[]) f (name)"
+	                          " left join (pg_proc p join pg_namespace n on n.oid = p.pronamespace and n.nspname = 'fpm') on p.proname = f.name";
 	struct db_table table;
 
 	if (!ctl_query(visit->ctl, session, sql, NULL, 0, &table))
@@ -95,8 +96,10 @@ static void look_at_rights(struct visit *visit, struct db_session *session)
 	else if (*table.values[1] != 't')
 		note(visit, false, "database: our schema is not there: promptctl migrate");
 	else if (*table.values[2] != 't')
+		note(visit, false, "database: older than this program: promptctl migrate");
+	else if (*table.values[3] != 't')
 		note(visit, false, "database: %s may not do the daemon's work: promptctl migrate --worker %s", table.values[0], table.values[0]);
-	else if (*table.values[3] == 't')
+	else if (*table.values[4] == 't')
 		note(visit, true, "database: reached as %s, which may do more than the daemon needs: promptctl migrate --worker makes a role that may not",
 		     table.values[0]);
 	else

@@ -517,6 +517,10 @@ subtest 'doctor' => sub {
 	like($out, qr/^good  database: reached as postgres, which may do more/m, 'is looked at instead');
 	is(ctl('', 'doctor', '--config', 'doctor.conf', '--database', $pg->conninfo =~ s/dbname=\S+/dbname=template1/r), 1, 'one without our schema');
 	like($out, qr/^BAD   database: our schema is not there: promptctl migrate$/m, 'is told what to do');
+	$pg->psql('alter function fpm.admit_ready rename to admit_later');
+	is(ctl('', 'doctor', '--config', 'doctor.conf'), 1, 'a schema of an earlier version');
+	like($out, qr/^BAD   database: older than this program: promptctl migrate$/m, 'is told what to do');
+	$pg->psql('alter function fpm.admit_later rename to admit_ready');
 	my $key = spew('provider.key', "sk-secret\n");
 	chmod 0644, $key;
 	$settings->($pg->conninfo, "listen = $dir/none.sock\nopenai.api_key_file = $key\nlocal.base_url = http://127.0.0.1:24001/v1\n");
