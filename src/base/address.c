@@ -42,7 +42,7 @@ const char *address_fault(const char *address)
 	if (address[0] == '/')
 		return strlen(address) < sizeof file.sun_path ? NULL : "the path is too long for a socket";
 	if (address_split(address, host, &port) == RC_OK && atol(port) > 0)
-		return NULL;
+		return strcmp(host, "*") == 0 ? "* is no host: all addresses of this machine are [::]:port, those of IPv4 0.0.0.0:port" : NULL;
 	return "must be /path/to/socket, host:port, [::1]:port or :port, with a port from 1 to 65535";
 }
 

@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/str.h"
 
-enum kind { TEXT, SECRET, ADDRESS, ADDRESSES, NUMBER, OCTAL, BOOLEAN, TIME, SIZE, RATE };
+enum kind { TEXT, SECRET, LEVEL, ADDRESS, ADDRESSES, PATH, PREFIX, MODEL, MODELS, NUMBER, OCTAL, BOOLEAN, TIME, SIZE, RATE };
 
 struct setting {
 	const char *name;
@@ -29,7 +29,7 @@ struct setting {
 static const struct setting global_table[] = {
 	{"pid", TEXT, AT(pid), "", 0, 0, "File that holds the master's process id while it runs."},
 	{"error_log", TEXT, AT(error_log), "", 0, 0, "File for log lines; unset: standard error. Reopened on SIGUSR1."},
-	{"log_level", TEXT, AT(log_level), "info", 0, 0, "Least level to log: debug, info, warning, error."},
+	{"log_level", LEVEL, AT(log_level), "info", 0, 0, "Least level to log: debug, info, warning, error."},
 	{"daemonize", BOOLEAN, AT(daemonize), "no", 0, 0, "Whether to go to the background once listening."},
 	{"process_control_timeout", TIME, AT(process_control_timeout), "30s", 0, HOUR,
 	 "How long streams in flight may take to finish after SIGTERM or SIGHUP."},
@@ -39,7 +39,7 @@ static const struct setting pool_table[] = {
 	{"user", TEXT, AT(user), "", 0, 0, "Account the workers run as; only where the master is root."},
 	{"group", TEXT, AT(group), "", 0, 0, "Group the workers run as; unset: the user's own."},
 	{"listen", ADDRESS, AT(listen), "", 0, 0,
-	 "Where to listen for FastCGI: /path/to/socket, host:port or :port (loopback). Unset: on the socket on descriptor 0 (spawn-fcgi, bin-path)."},
+	 "Where to listen for FastCGI: /path/to/socket, host:port or :port (loopback); 0.0.0.0:port or [::]:port on every address of the machine. Unset: on the socket on descriptor 0 (spawn-fcgi, bin-path)."},
 	{"listen.backlog", NUMBER, AT(listen_backlog), "4096", 1, 65535, "Connections that may wait to be accepted."},
 	{"listen.owner", TEXT, AT(listen_owner), "", 0, 0, "Owner of the socket file."},
 	{"listen.group", TEXT, AT(listen_group), "", 0, 0, "Group of the socket file: the web server's."},
@@ -48,8 +48,8 @@ static const struct setting pool_table[] = {
 	 "Addresses of web servers that may connect over TCP, separated by commas; unset: this machine alone."},
 	{"pm.max_children", NUMBER, AT(pm_max_children), "2", 1, 64, "Worker processes."},
 	{"pm.threads", NUMBER, AT(pm_threads), "256", 1, 8192, "Requests that one worker has in hand at once."},
-	{"pm.status_path", TEXT, AT(pm_status_path), "", 0, 0, "Path that answers with the pool's state; unset: none."},
-	{"ping.path", TEXT, AT(ping_path), "", 0, 0, "Path that answers as long as workers do; unset: none."},
+	{"pm.status_path", PATH, AT(pm_status_path), "", 0, 0, "Path that answers with the pool's state; unset: none."},
+	{"ping.path", PATH, AT(ping_path), "", 0, 0, "Path that answers as long as workers do; unset: none."},
 	{"ping.response", TEXT, AT(ping_response), "pong", 0, 0, "What it answers."},
 	{"request_terminate_timeout", TIME, AT(request_terminate_timeout), "120s", 100, 24 * (int64_t)HOUR,
 	 "A request's deadline, from its first byte to its last."},
@@ -57,12 +57,12 @@ static const struct setting pool_table[] = {
 	{"heartbeat", TIME, AT(heartbeat), "5s", 50, HOUR, "A caller who left a stream of server-sent events is noticed within this time behind any web server: comments are sent in shorter silences."},
 	{"send_timeout", TIME, AT(send_timeout), "30s", 100, HOUR, "How long the web server may refuse to take bytes before it counts as gone."},
 	{"endpoints", TEXT, AT(endpoints), "", 0, 0, "Directory of the pool's own .prompt files."},
-	{"prefix", TEXT, AT(prefix), "/api/ai", 0, 0, "Path that they stand under."},
-	{"default_model", TEXT, AT(default_model), "openai/gpt-4o-mini", 0, 0, "Model of endpoints that name none, as provider/model."},
+	{"prefix", PREFIX, AT(prefix), "/api/ai", 0, 0, "Path that they stand under."},
+	{"default_model", MODEL, AT(default_model), "openai/gpt-4o-mini", 0, 0, "Model of endpoints that name none, as provider/model."},
 	{"max_output_tokens", NUMBER, AT(max_output_tokens), "4096", 1, 1000000, "Ceiling on an endpoint's maxOutputTokens."},
 	{"input_max_string", NUMBER, AT(input_max_string), "8000", 1, 1000000, "Characters of a string in the input whose schema states no maximum."},
 	{"input_max_items", NUMBER, AT(input_max_items), "200", 1, 1000000, "Items of an array in the input whose schema states no maximum."},
-	{"drop_in.models", TEXT, AT(drop_in_models), "", 0, 0,
+	{"drop_in.models", MODELS, AT(drop_in_models), "", 0, 0,
 	 "Models that .prompt files of document roots may name, separated by commas; a * at an end stands for any. Unset: any. The default_model is always allowed."},
 	{"drop_in.max_output_tokens", NUMBER, AT(drop_in_max_output_tokens), "0", 0, 1000000,
 	 "Ceiling on the maxOutputTokens of .prompt files of document roots; 0: max_output_tokens alone."},
@@ -102,15 +102,54 @@ static void *member(const struct settings *settings, const struct setting *row)
 
 static bool is_text(const struct setting *row)
 {
-	return row->kind == TEXT || row->kind == SECRET || row->kind == ADDRESS || row->kind == ADDRESSES;
+	return row->kind < NUMBER;
+}
+
+static bool is_model(const char *name)
+{
+	const char *slash = strchr(name, '/');
+
+	return slash != NULL && slash > name && slash[1] != '\0';
+}
+
+/* A name without its provider would match nothing, and refuse every file. */
+static bool lists_models(const char *list)
+{
+	static const char between[] = ", \t";
+
+	for (list += strspn(list, between); *list != '\0'; list += strspn(list, between)) {
+		size_t n = strcspn(list, between);
+
+		if (memchr(list, '/', n) == NULL && (n != 1 || *list != '*'))
+			return false;
+		list += n;
+	}
+	return true;
 }
 
 /* What is wrong with a text by its form, or NULL. */
 static const char *text_fault(const struct setting *row, const char *value)
 {
-	if (row->kind == ADDRESS)
+	enum log_level level;
+
+	switch (row->kind) {
+	case LEVEL:
+		return log_level_parse(value, &level) == RC_OK ? NULL : "must be debug, info, warning or error";
+	case ADDRESS:
 		return *value == '\0' ? NULL : address_fault(value);
-	return row->kind == ADDRESSES ? address_list_fault(value) : NULL;
+	case ADDRESSES:
+		return address_list_fault(value);
+	case PATH:
+		return *value == '\0' || *value == '/' ? NULL : "must begin with a slash";
+	case PREFIX:
+		return *value == '/' && value[strlen(value) - 1] != '/' ? NULL : "must begin with a slash and not end with one";
+	case MODEL:
+		return is_model(value) ? NULL : "must be written as provider/model";
+	case MODELS:
+		return lists_models(value) ? NULL : "must list models as provider/model";
+	default:
+		return NULL;
+	}
 }
 
 static const char *read_boolean(const char *value, bool *out)
@@ -256,35 +295,10 @@ const char *settings_set(struct settings *settings, const char *section, const c
 	return global ? "no such setting in [global]" : "no such setting in a pool";
 }
 
-/* A name without its provider would match nothing, and refuse every file. */
-static bool lists_models(const char *list)
-{
-	static const char between[] = ", \t";
-
-	for (list += strspn(list, between); *list != '\0'; list += strspn(list, between)) {
-		size_t n = strcspn(list, between);
-
-		if (memchr(list, '/', n) == NULL && (n != 1 || *list != '*'))
-			return false;
-		list += n;
-	}
-	return true;
-}
-
 const char *settings_check(const struct settings *settings)
 {
-	enum log_level level;
-
-	if (log_level_parse(settings->log_level, &level) != RC_OK)
-		return "log_level must be debug, info, warning or error";
 	if (settings->pool == NULL)
 		return "there is no pool: a section such as [www] must follow [global]";
-	if (strchr(settings->default_model, '/') == NULL)
-		return "default_model must be written as provider/model";
-	if (!lists_models(settings->drop_in_models))
-		return "drop_in.models must list models as provider/model";
-	if (settings->prefix[0] != '/' || settings->prefix[strlen(settings->prefix) - 1] == '/')
-		return "prefix must begin with a slash and not end with one";
 	if (*settings->openai_api_key && *settings->openai_api_key_file)
 		return "openai.api_key and openai.api_key_file cannot both be set";
 	if (*settings->anthropic_api_key && *settings->anthropic_api_key_file)

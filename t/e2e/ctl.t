@@ -224,9 +224,18 @@ subtest 'configtest and settings' => sub {
 	like($err, qr/^syntax\.conf:2: /, 'has its line');
 	spew('pool.conf', "[global]\nlog_level = info\n");
 	is(ctl('', 'configtest', '--config', 'pool.conf'), 1, 'no pool');
-	spew('model.conf', "[www]\ndefault_model = gpt\n");
-	is(ctl('', 'configtest', '--config', 'model.conf'), 1, 'settings that do not fit');
-	like($err, qr/^model\.conf: default_model /, 'are named');
+	spew('keys.conf', "[www]\nopenai.api_key = k\nopenai.api_key_file = $dir/keys.conf\n");
+	is(ctl('', 'configtest', '--config', 'keys.conf'), 1, 'settings that do not fit');
+	like($err, qr/^keys\.conf: openai\.api_key and /, 'are named');
+	my @wrong = (['listen = *:9000', 'all addresses of this machine are'], ['default_model = gpt', 'must be written as'], ['default_model = openai/', 'must be written as'],
+		['drop_in.models = gpt', 'must list models'], ['prefix = api', 'must begin'], ['ping.path = ping', 'must begin'], ['pm.status_path = status', 'must begin']);
+	for (@wrong) {
+		my ($line, $said) = @$_;
+		my ($name) = $line =~ /^(\S+)/;
+		spew('wrong.conf', "[www]\n$line\n");
+		is(ctl('', 'configtest', '--config', 'wrong.conf'), 1, $line);
+		like($err, qr/^wrong\.conf:2: \Q$name\E: .*\Q$said\E/, 'is told with file:line');
+	}
 	spew('site.conf', "[www]\nendpoints = $dir/site\n");
 	is(ctl('', 'configtest', '--config', 'site.conf'), 1, 'an endpoint with errors');
 	like($err, qr{deep/bad\.prompt:6:\d+: error: }, 'is linted');

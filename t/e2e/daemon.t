@@ -125,7 +125,7 @@ subtest 'settings that are wrong' => sub {
 	my %wrong = (
 		'pm.threads' => ['many', qr/\.conf:\d+: pm\.threads: must be a whole number/],
 		'no.such' => [1, qr/\.conf:\d+: no\.such: no such setting/],
-		prefix => ['api', qr/\.conf: prefix must begin with a slash/],
+		prefix => ['api', qr/\.conf:\d+: prefix: must begin with a slash/],
 		listen => [undef, qr/listen is not set/],
 		user => ['nobody-of-that-name', qr/there is no user "nobody-of-that-name"/],
 		group => ['nobodies-of-that-name', qr/there is no group/],
@@ -145,6 +145,15 @@ subtest 'settings that are wrong' => sub {
 			my ($status, $text) = outcome(prepare(listen => $address), @$arguments);
 			is($status, 1, "listen at $address: status 1");
 			like($text, qr/^\S+\.conf:\d+: listen: must be .*:port/, 'with file:line, as configtest says it');
+		}
+	}
+	my %form = (listen => '*:9000', default_model => 'openai/', 'drop_in.models' => 'gpt', 'ping.path' => 'ping', 'pm.status_path' => 'status', 'global.log_level' => 'loud');
+	for my $name (sort keys %form) {
+		(my $plain = $name) =~ s/^global\.//;
+		for my $arguments ([], ['-t']) {
+			my ($status, $text) = outcome(prepare($name => $form{$name}), @$arguments);
+			is($status, 1, "$name = $form{$name}: status 1");
+			like($text, qr/^\S+\.conf:\d+: \Q$plain\E: /, 'with file:line');
 		}
 	}
 	my $d = prepare();

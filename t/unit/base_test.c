@@ -319,8 +319,8 @@ END_TEST
 
 START_TEST(addresses_are_checked_by_their_form)
 {
-	static const char *const good[] = {"", "/run/prompt-fpm.sock", "127.0.0.1:9000", "localhost:1", ":65535", "[::1]:9000"};
-	static const char *const bad[] = {"9000", "foo", "127.0.0.1:99999", "127.0.0.1:0", ":0", "::1:9000", "run/x.sock", "unix:/run/x.sock", "host:", "host:http", ":-1", " /x"};
+	static const char *const good[] = {"", "/run/prompt-fpm.sock", "127.0.0.1:9000", "localhost:1", ":65535", "[::1]:9000", "0.0.0.0:9000", "[::]:9000"};
+	static const char *const bad[] = {"9000", "foo", "127.0.0.1:99999", "127.0.0.1:0", ":0", "::1:9000", "run/x.sock", "unix:/run/x.sock", "host:", "host:http", ":-1", " /x", "*:9000", "[*]:9000"};
 	struct settings s;
 	char path[200];
 
@@ -380,18 +380,27 @@ static const char *refused(const char *section, const char *name, const char *va
 	settings_init(&s);
 	ck_assert_ptr_null(settings_set(&s, "www", "openai.api_key", "k"));
 	ck_assert_ptr_null(settings_set(&s, "www", "anthropic.api_key", "k"));
-	ck_assert_ptr_null(settings_set(&s, section, name, value));
-	wrong = settings_check(&s);
+	wrong = settings_set(&s, section, name, value);
+	if (wrong == NULL)
+		wrong = settings_check(&s);
 	settings_free(&s);
 	return wrong;
 }
 
-START_TEST(settings_that_contradict_each_other_are_refused)
+START_TEST(settings_that_cannot_be_meant_are_refused)
 {
 	ck_assert_ptr_null(refused("www", "prefix", "/ai"));
 	ck_assert_ptr_nonnull(refused("www", "prefix", "/ai/"));
 	ck_assert_ptr_nonnull(refused("www", "prefix", "ai"));
+	ck_assert_ptr_nonnull(refused("www", "prefix", ""));
 	ck_assert_ptr_nonnull(refused("www", "default_model", "gpt"));
+	ck_assert_ptr_nonnull(refused("www", "default_model", "openai/"));
+	ck_assert_ptr_nonnull(refused("www", "default_model", "/gpt"));
+	ck_assert_ptr_null(refused("www", "default_model", "local/a model/of: two parts"));
+	ck_assert_ptr_nonnull(refused("www", "ping.path", "ping"));
+	ck_assert_ptr_null(refused("www", "ping.path", ""));
+	ck_assert_ptr_nonnull(refused("www", "pm.status_path", "status"));
+	ck_assert_ptr_null(refused("www", "pm.status_path", "/"));
 	ck_assert_ptr_null(refused("www", "drop_in.models", " openai/gpt-4o-mini,anthropic/claude-* "));
 	ck_assert_ptr_null(refused("www", "drop_in.models", "*"));
 	ck_assert_ptr_nonnull(refused("www", "drop_in.models", "openai/gpt-4o-mini, gpt-5"));
@@ -485,7 +494,7 @@ int main(void)
 	tcase_add_test(tc, log_levels_have_names);
 	tcase_add_test(tc, addresses_are_checked_by_their_form);
 	tcase_add_test(tc, settings_are_checked_one_by_one_and_together);
-	tcase_add_test(tc, settings_that_contradict_each_other_are_refused);
+	tcase_add_test(tc, settings_that_cannot_be_meant_are_refused);
 	tcase_add_test(tc, rates_are_read_strictly);
 	tcase_add_test(tc, of_two_rates_the_tighter_holds);
 	tcase_add_test(tc, the_table_prints_itself);
