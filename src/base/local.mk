@@ -1,4 +1,5 @@
 # Floor 1: libc only.
+libpromptfpm_a_SOURCES += src/base/account.c src/base/account.h
 libpromptfpm_a_SOURCES += src/base/address.c src/base/address.h
 libpromptfpm_a_SOURCES += src/base/arena.c src/base/arena.h
 libpromptfpm_a_SOURCES += src/base/buf.c src/base/buf.h

@@ -95,6 +95,8 @@ static const struct setting pool_table[] = {
 	{"janitor.grace", TIME, AT(janitor_grace), "60s", 0, HOUR, "How long a reservation is left alone beyond the time that its request can be in hand (deadline, send_timeout, database timeouts)."},
 };
 
+_Static_assert(COUNT_OF(global_table) + COUNT_OF(pool_table) <= SETTINGS_MAX, "each setting has a line");
+
 static void *member(const struct settings *settings, const struct setting *row)
 {
 	return (char *)settings + row->offset;
@@ -280,19 +282,41 @@ static const char *enter_pool(struct settings *settings, const char *section)
 	return str_eq(settings->pool, section) ? NULL : "there is one pool to a daemon: start another daemon for another pool";
 }
 
-const char *settings_set(struct settings *settings, const char *section, const char *name, const char *value)
+/* Its row, counted through both tables: no name is in both. */
+static size_t row_number(const struct setting *row)
+{
+	return row >= global_table && row < global_table + COUNT_OF(global_table) ? (size_t)(row - global_table) : COUNT_OF(global_table) + (size_t)(row - pool_table);
+}
+
+static const struct setting *find(const struct setting *table, size_t count, const char *name)
+{
+	for (size_t i = 0; i < count; i++)
+		if (str_eq(table[i].name, name))
+			return &table[i];
+	return NULL;
+}
+
+unsigned settings_line(const struct settings *settings, const char *name)
+{
+	const struct setting *row = find(global_table, COUNT_OF(global_table), name);
+
+	if (row == NULL)
+		row = find(pool_table, COUNT_OF(pool_table), name);
+	return row == NULL ? 0 : settings->lines[row_number(row)];
+}
+
+const char *settings_set(struct settings *settings, const char *section, const char *name, const char *value, unsigned line)
 {
 	bool global = str_eq(section, "global");
-	const struct setting *table = global ? global_table : pool_table;
-	size_t count = global ? COUNT_OF(global_table) : COUNT_OF(pool_table);
+	const struct setting *row = global ? find(global_table, COUNT_OF(global_table), name) : find(pool_table, COUNT_OF(pool_table), name);
 	const char *wrong = global ? NULL : enter_pool(settings, section);
 
 	if (wrong != NULL)
 		return wrong;
-	for (size_t i = 0; i < count; i++)
-		if (str_eq(table[i].name, name))
-			return assign(settings, &table[i], value);
-	return global ? "no such setting in [global]" : "no such setting in a pool";
+	if (row == NULL)
+		return global ? "no such setting in [global]" : "no such setting in a pool";
+	settings->lines[row_number(row)] = line;
+	return assign(settings, row, value);
 }
 
 const char *settings_check(const struct settings *settings)

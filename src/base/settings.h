@@ -13,6 +13,8 @@
 
 #include "base/rate.h"
 
+#define SETTINGS_MAX 80
+
 /* Times are milliseconds, sizes bytes. Strings are never NULL; "" is unset. */
 struct settings {
 	/* [global] */
@@ -48,14 +50,19 @@ struct settings {
 	const char *tls_ca_file;
 	int64_t upstream_connect_timeout, upstream_idle_timeout, upstream_keep;
 	int64_t janitor_interval, janitor_grace;
+
+	unsigned lines[SETTINGS_MAX]; /* where each was set: settings_line */
 };
 
 /* Fills in the defaults. Strings set later are copied and kept until settings_free. */
 void settings_init(struct settings *settings);
 void settings_free(struct settings *settings);
 
-/* Sets one by its name within its section ("global", or a pool's name). Returns NULL, or what is wrong (static, or valid until the next call). */
-const char *settings_set(struct settings *settings, const char *section, const char *name, const char *value);
+/* Sets one by its name within its section ("global", or a pool's name); `line` is where, 0 for nowhere in a file. Returns NULL, or what is wrong (static, or valid until the next call). */
+const char *settings_set(struct settings *settings, const char *section, const char *name, const char *value, unsigned line);
+
+/* The line that a setting of that name was set on last; 0 where it has its default. */
+unsigned settings_line(const struct settings *settings, const char *name);
 
 /* What still is wrong when all are set (no listen address, both a key and a key file…); NULL when nothing is. */
 const char *settings_check(const struct settings *settings);

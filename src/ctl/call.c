@@ -223,8 +223,8 @@ static enum ctl_status configure(struct call *call, const char *config, const ch
 
 	if (status != CTL_DONE)
 		return status;
-	if (directory == NULL || settings_set(&call->settings, call->settings.pool, "endpoints", directory) != NULL ||
-	    settings_set(&call->settings, call->settings.pool, "prefix", PREFIX) != NULL)
+	if (directory == NULL || settings_set(&call->settings, call->settings.pool, "endpoints", directory, 0) != NULL ||
+	    settings_set(&call->settings, call->settings.pool, "prefix", PREFIX, 0) != NULL)
 		return ctl_cannot("out of memory");
 	return CTL_DONE;
 }

@@ -20,7 +20,7 @@ struct target {
 static const char *take(void *user, const char *section, const char *name, const char *value, unsigned line)
 {
 	struct target *target = user;
-	const char *wrong = settings_set(target->settings, section, name, value);
+	const char *wrong = settings_set(target->settings, section, name, value, line);
 
 	if (wrong != NULL) {
 		fprintf(stderr, "%s:%u: %s: %s\n", target->file, line, name, wrong);

@@ -1,42 +1,28 @@
 /*
  * configtest.c - promptctl configtest and settings: whether a daemon started with this file would come up and serve every endpoint.
  */
-#include <errno.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
+#include "base/str.h"
 #include "ctl/ctl.h"
+#include "request/premises.h"
 
 struct target {
 	const struct settings *settings;
 	const char *file;
 	unsigned errors;
+	bool no_endpoints; /* to lint */
 };
 
-static bool check_readable(struct target *target, const char *name, const char *file, bool directory)
+static void say(void *user, const char *name, const char *what)
 {
-	struct stat st;
+	struct target *target = user;
+	unsigned line = settings_line(target->settings, name);
 
-	if (*file == '\0')
-		return true;
-	if (access(file, R_OK) == 0 && stat(file, &st) == 0) {
-		if (S_ISDIR(st.st_mode) == directory)
-			return true;
-		errno = directory ? ENOTDIR : EISDIR;
-	}
-	fprintf(stderr, "%s: %s: %s: %s\n", target->file, name, file, strerror(errno));
+	if (line > 0)
+		fprintf(stderr, "%s:%u: %s: %s\n", target->file, line, name, what);
+	else
+		fprintf(stderr, "%s: %s: %s\n", target->file, name, what);
 	target->errors++;
-	return false;
-}
-
-static void check_files(struct target *target)
-{
-	const struct settings *settings = target->settings;
-
-	check_readable(target, "openai.api_key_file", settings->openai_api_key_file, false);
-	check_readable(target, "anthropic.api_key_file", settings->anthropic_api_key_file, false);
-	check_readable(target, "tls_ca_file", settings->tls_ca_file, false);
+	target->no_endpoints |= str_eq(name, "endpoints");
 }
 
 static enum ctl_status check(struct ctl *ctl, struct target *target)
@@ -44,8 +30,8 @@ static enum ctl_status check(struct ctl *ctl, struct target *target)
 	const char *endpoints = target->settings->endpoints;
 	struct lint_count count = {0};
 
-	check_files(target);
-	if (check_readable(target, "endpoints", endpoints, true) && *endpoints && lint_path(ctl->arena, endpoints, &count) != RC_OK)
+	premises_check(target->settings, true, say, target);
+	if (*endpoints && !target->no_endpoints && lint_path(ctl->arena, endpoints, &count) != RC_OK)
 		target->errors++;
 	if (target->errors + count.errors > 0)
 		return CTL_NO;

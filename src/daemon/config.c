@@ -7,12 +7,12 @@
 #include <stdlib.h>
 
 #include "port/ini.h"
+#include "request/premises.h"
 
 /* ini_read adds the line and the name. */
 static const char *enter(void *user, const char *section, const char *name, const char *value, unsigned line)
 {
-	(void)line;
-	return settings_set(user, section, name, value);
+	return settings_set(user, section, name, value, line);
 }
 
 static enum rc read_into(const char *path, struct settings *settings, char *reason, size_t size)
@@ -53,6 +53,36 @@ enum rc config_read(const char *path, struct settings **out, char *reason, size_
 	}
 	*out = settings;
 	return RC_OK;
+}
+
+struct finding {
+	const char *path;
+	const struct settings *settings;
+	char *reason;
+	size_t size;
+	enum rc rc;
+};
+
+static void keep_first(void *user, const char *name, const char *what)
+{
+	struct finding *finding = user;
+	unsigned line = settings_line(finding->settings, name);
+
+	if (finding->rc != RC_OK)
+		return;
+	finding->rc = RC_INVALID;
+	if (line > 0)
+		snprintf(finding->reason, finding->size, "%s:%u: %s: %s", finding->path, line, name, what);
+	else
+		snprintf(finding->reason, finding->size, "%s: %s: %s", finding->path, name, what);
+}
+
+enum rc config_check(const char *path, const struct settings *settings, bool starts, char *reason, size_t size)
+{
+	struct finding finding = {path, settings, reason, size, RC_OK};
+
+	premises_check(settings, starts, keep_first, &finding);
+	return finding.rc;
 }
 
 void config_free(struct settings *settings)

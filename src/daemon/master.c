@@ -55,6 +55,11 @@ static enum rc read_settings(struct master *master)
 	return master->listen != NULL && master->pid_file != NULL ? RC_OK : RC_NOMEM;
 }
 
+static enum rc check_settings(struct master *master)
+{
+	return config_check(master->options->config, master->settings, !master->options->inherited, master->reason, sizeof master->reason);
+}
+
 static enum rc resolve_user(struct master *master)
 {
 	return privilege_resolve(master->settings, master->options->allow_root, &master->identity, master->reason, sizeof master->reason);
@@ -149,12 +154,13 @@ struct step {
 };
 
 static const struct step start_steps[] = {
-	{"settings", read_settings},   {"user", resolve_user},           {"log", open_log},     {"limits", set_limits},
+	{"settings", read_settings},   {"premises", check_settings},
+	{"user", resolve_user},        {"log", open_log},                {"limits", set_limits},
 	{"signals", block_signals},    {"socket", open_socket},          {"background", go_background}, {"pid file", write_pid},
 	{"scoreboard", open_scoreboard}, {"janitor", open_janitor},      {"workers", start_workers},
 };
 
-static const struct step test_steps[] = {{"settings", read_settings}, {"user", resolve_user}};
+static const struct step test_steps[] = {{"settings", read_settings}, {"premises", check_settings}, {"user", resolve_user}};
 
 /* Said where somebody waits for the start to succeed. Settings that are wrong begin with their own file and line. */
 static void fail(struct master *master, const char *reason)
@@ -216,7 +222,9 @@ static enum rc read_new(struct master *master, struct settings **settings, struc
 
 	if (rc != RC_OK)
 		return rc;
-	rc = privilege_resolve(*settings, master->options->allow_root, identity, reason, size);
+	rc = config_check(master->options->config, *settings, false, reason, size);
+	if (rc == RC_OK)
+		rc = privilege_resolve(*settings, master->options->allow_root, identity, reason, size);
 	if (rc == RC_OK) {
 		rc = logfile_open(*settings, identity);
 		snprintf(reason, size, "error_log: %s: %s", (*settings)->error_log, strerror(errno));

@@ -5,26 +5,17 @@
 
 #include <errno.h>
 #include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/account.h"
 #include "base/log.h"
 #include "base/secret.h"
-#include "base/str.h"
 
 #define THREAD_FILES 6 /* the caller's connection, the provider's, and what curl and the resolver hold meanwhile */
 #define PROCESS_FILES 128
-
-/* A number stands for itself. */
-static const struct passwd *find_user(const char *name)
-{
-	int64_t number;
-
-	return str_int(name, 0, UINT32_MAX - 1, &number) == RC_OK ? getpwuid((uid_t)number) : getpwnam(name);
-}
 
 enum rc privilege_user(const char *name, uid_t *id)
 {
@@ -33,7 +24,7 @@ enum rc privilege_user(const char *name, uid_t *id)
 	*id = (uid_t)-1;
 	if (*name == '\0')
 		return RC_OK;
-	user = find_user(name);
+	user = account_user(name);
 	if (user == NULL)
 		return RC_NOTFOUND;
 	*id = user->pw_uid;
@@ -43,12 +34,11 @@ enum rc privilege_user(const char *name, uid_t *id)
 enum rc privilege_group(const char *name, gid_t *id)
 {
 	const struct group *group;
-	int64_t number;
 
 	*id = (gid_t)-1;
 	if (*name == '\0')
 		return RC_OK;
-	group = str_int(name, 0, UINT32_MAX - 1, &number) == RC_OK ? getgrgid((gid_t)number) : getgrnam(name);
+	group = account_group(name);
 	if (group == NULL)
 		return RC_NOTFOUND;
 	*id = group->gr_gid;
@@ -57,7 +47,7 @@ enum rc privilege_group(const char *name, gid_t *id)
 
 static enum rc resolve_user(const char *name, struct identity *out)
 {
-	const struct passwd *user = find_user(name);
+	const struct passwd *user = account_user(name);
 
 	if (user == NULL || strlen(user->pw_name) >= sizeof out->user)
 		return RC_NOTFOUND;

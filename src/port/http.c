@@ -248,6 +248,20 @@ static enum rc set_url(struct pair *pair)
 	return curl_easy_setopt(pair->easy, CURLOPT_CURLU, pair->parsed) == CURLE_OK ? RC_OK : RC_NOMEM;
 }
 
+/* libcurl would take "http:///v1" for a host called v1. */
+bool http_url_valid(const char *url)
+{
+	const char *behind = strstr(url, "://");
+	CURLU *parsed = curl_url();
+	char *scheme = NULL;
+	bool valid = parsed != NULL && behind != NULL && behind[3] != '/' && curl_url_set(parsed, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK &&
+	             curl_url_get(parsed, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK && (strcasecmp(scheme, "http") == 0 || strcasecmp(scheme, "https") == 0);
+
+	curl_free(scheme);
+	curl_url_cleanup(parsed);
+	return valid;
+}
+
 static enum rc new_pair(struct http_pool *pool, const char *url, struct pair **out)
 {
 	struct pair *pair = calloc(1, sizeof *pair);

@@ -22,6 +22,9 @@ struct http_settings {
 	int connect_timeout_ms;
 };
 
+/* Whether an exchange can be had with it: http or https, and a host. */
+bool http_url_valid(const char *url);
+
 /* Once per process, after fork. The caller owns the pool: http_pool_free when no exchange is under way. */
 enum rc http_pool_new(const struct http_settings *settings, struct http_pool **out) MUST_CHECK;
 void http_pool_free(struct http_pool *pool);

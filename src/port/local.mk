@@ -9,4 +9,4 @@ libpromptfpm_a_SOURCES += src/port/fcgi.c src/port/fcgi.h
 libpromptfpm_a_SOURCES += src/port/fcgi_listen.c
 libpromptfpm_a_SOURCES += src/port/ini.c src/port/ini.h
 libpromptfpm_a_SOURCES += src/port/db.c src/port/db.h src/port/db_queue.c src/port/db_queue.h src/port/db_item.c src/port/db_item.h src/port/db_session.c src/port/db_session.h
-libpromptfpm_a_SOURCES += src/port/db_wire.c src/port/db_wire.h
+libpromptfpm_a_SOURCES += src/port/db_wire.c src/port/db_wire.h src/port/db_conninfo.c src/port/db_conninfo.h

@@ -96,6 +96,10 @@ static enum rc read_key_file(const char *file, char **key)
 	}
 	fclose(in);
 	line[strcspn(line, "\r\n")] = '\0';
+	if (*line == '\0') {
+		log_msg(LOG_ERROR_, "provider", "cannot read the key file %s: its first line is empty", file);
+		return RC_SYS;
+	}
 	*key = strdup(line);
 	explicit_bzero(line, sizeof line);
 	return *key == NULL ? RC_NOMEM : RC_OK;

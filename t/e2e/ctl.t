@@ -228,14 +228,34 @@ subtest 'configtest and settings' => sub {
 	is(ctl('', 'configtest', '--config', 'keys.conf'), 1, 'settings that do not fit');
 	like($err, qr/^keys\.conf: openai\.api_key and /, 'are named');
 	my @wrong = (['listen = *:9000', 'all addresses of this machine are'], ['default_model = gpt', 'must be written as'], ['default_model = openai/', 'must be written as'],
-		['drop_in.models = gpt', 'must list models'], ['prefix = api', 'must begin'], ['ping.path = ping', 'must begin'], ['pm.status_path = status', 'must begin']);
+		['drop_in.models = gpt', 'must list models'], ['prefix = api', 'must begin'], ['ping.path = ping', 'must begin'], ['pm.status_path = status', 'must begin'],
+		['user = nobody-of-that-name', 'there is no user'], ['group = nobodies-of-that-name', 'there is no group'],
+		['listen.owner = nobody-of-that-name', 'there is no user'], ['listen.group = nobodies-of-that-name', 'there is no group'],
+		["listen = $dir/none/x.sock", 'No such file'], ["listen = $dir/good.conf/x.sock", 'Not a directory'], ["listen = $dir/good.conf", 'no socket'],
+		['listen = no-such-host.invalid:9000', 'unknown host'], ["openai.api_key_file = $dir/empty.key", 'is empty'], ["anthropic.api_key_file = $dir/blank.key", 'is empty'],
+		["tls_ca_file = $dir/blank.key", 'no certificate'], ["tls_ca_file = $dir/absent", 'No such file'], ['default_model = foo/bar', 'no provider "foo"'],
+		['openai.base_url = foo', 'must be a URL'], ['openai.base_url = api.openai.com/v1', 'must be a URL'], ['anthropic.base_url = ftp://127.0.0.1', 'must be a URL'],
+		['local.base_url = http:///v1', 'must be a URL'], ['local.base_url = https://a host/', 'must be a URL'], ['local.base_url = http://', 'must be a URL'],
+		['local.base_url = http://:8080/v1', 'must be a URL'], ['local.base_url = http://h:99999/v1', 'must be a URL'], ['database = s3cret=1', 'is no connection string'],
+		['database = postgresql://u:s3cret@h/d?nonsense=1', 'is no connection string']);
+	spew('empty.key', '');
+	spew('blank.key', "\nsk-key\n");
 	for (@wrong) {
 		my ($line, $said) = @$_;
 		my ($name) = $line =~ /^(\S+)/;
 		spew('wrong.conf', "[www]\n$line\n");
 		is(ctl('', 'configtest', '--config', 'wrong.conf'), 1, $line);
 		like($err, qr/^wrong\.conf:2: \Q$name\E: .*\Q$said\E/, 'is told with file:line');
+		unlike($err, qr/s3cret/, 'and no password');
 	}
+	for ("user = 0", "listen = localhost:9000", "listen = [::]:9000", "listen = 0.0.0.0:9000", "default_model = sample/any", "openai.base_url = HTTP://127.0.0.1:1/v1/",
+		"local.base_url = http://[::1]:8080", 'openai.base_url = ${ABSENT}', 'database = postgresql:///x', "openai.api_key_file = /dev/null") {
+		spew('unusual.conf', "[www]\n$_\n");
+		is(ctl('', 'configtest', '--config', 'unusual.conf'), 0, "$_: may be meant") or diag $err;
+	}
+	spew('many.conf', "[global]\npid = $dir/none/pid\nerror_log = $dir/none/log\n[www]\nuser = nobody-of-that-name\nendpoints = $dir/none\n");
+	is(ctl('', 'configtest', '--config', 'many.conf'), 1, 'many things at once');
+	like($err, qr/^many\.conf:$_->[0]: $_->[1]: /m, "$_->[1] is among them") for [2, 'pid'], [3, 'error_log'], [5, 'user'], [6, 'endpoints'];
 	spew('site.conf', "[www]\nendpoints = $dir/site\n");
 	is(ctl('', 'configtest', '--config', 'site.conf'), 1, 'an endpoint with errors');
 	like($err, qr{deep/bad\.prompt:6:\d+: error: }, 'is linted');
@@ -244,7 +264,7 @@ subtest 'configtest and settings' => sub {
 	for (['openai.api_key_file', 'site', 'Is a directory'], ['endpoints', 'site.conf', 'Not a directory'], ['endpoints', 'absent', 'No such file']) {
 		spew('kind.conf', "[www]\n$_->[0] = $dir/$_->[1]\n");
 		is(ctl('', 'configtest', '--config', 'kind.conf'), 1, "$_->[0] is $_->[1]");
-		like($err, qr{^kind\.conf: \Q$_->[0]\E: \Q$dir/$_->[1]\E: $_->[2]}, 'is said');
+		like($err, qr{^kind\.conf:2: \Q$_->[0]\E: \Q$dir/$_->[1]\E: $_->[2]}, 'is said');
 	}
 	is(ctl('', 'configtest', '--config', 'absent.conf'), 2, 'no such file');
 	is(ctl('', 'settings'), 0, 'settings');
@@ -597,6 +617,11 @@ subtest 'call' => sub {
 	spew('away.conf', "[www]\ndatabase = host=$dir user=x\n");
 	is(ctl('{"question": "Is anybody there?"}', 'call', 'faq.prompt', '--config', 'away.conf'), 1, 'no database');
 	is(decode_json($out || '{}')->{code}, 'database_unavailable', 'is said as the pipeline says it');
+	spew('split.conf', "[www]\ndatabase = host=$dir password=s3cr et-pw\n");
+	is(ctl('{"question": "Is anybody there?"}', 'call', 'faq.prompt', '--config', 'split.conf'), 1, 'a connection string that cannot be read');
+	is(decode_json($out || '{}')->{code}, 'database_unavailable', 'is no database');
+	like($err, qr/cannot connect: - the setting `database`/, 'what is wrong is said');
+	unlike($out . $err, qr/s3cr|et-pw/, 'without any of the password');
 	spew('keyless.conf', "[www]\nopenai.api_key_file = $dir/absent\n");
 	is(ctl('{"question": "Is anybody there?"}', 'call', 'faq.prompt', '--config', 'keyless.conf'), 2, 'a pool that does not start');
 	like($err, qr/cannot read the key file .*no answer came: --verbose shows the log/s, 'is said');

@@ -156,6 +156,25 @@ subtest 'settings that are wrong' => sub {
 			like($text, qr/^\S+\.conf:\d+: \Q$plain\E: /, 'with file:line');
 		}
 	}
+	spew("$dir/blank", "\nsk-key\n");
+	spew("$dir/empty", '');
+	my @premises = ([user => 'nobody-of-that-name', 'there is no user'], ['listen.owner' => 'nobody-of-that-name', 'there is no user'],
+		['listen.group' => 'nobodies-of-that-name', 'there is no group'], ['global.pid' => "$dir/none/pid", 'No such file'],
+		['global.error_log' => "$dir/none/log", 'No such file'], [listen => "$dir/none/x.sock", 'No such file'], [listen => "$dir/empty", 'no socket'],
+		[endpoints => "$dir/none", 'No such file'], ['openai.api_key_file' => "$dir/empty", 'is empty'], ['anthropic.api_key_file' => "$dir/blank", 'is empty'],
+		[tls_ca_file => "$dir/blank", 'no certificate'], [default_model => 'foo/bar', 'no provider "foo"'], ['openai.base_url' => 'foo', 'must be a URL'],
+		['anthropic.base_url' => 'ftp://127.0.0.1', 'must be a URL'], ['local.base_url' => 'http:///v1', 'must be a URL'],
+		[database => 's3cret=1', 'is no connection string'], [database => 'host=/tmp password=s3cret word', 'is no connection string']);
+	for (@premises) {
+		my ($name, $value, $said) = @$_;
+		(my $plain = $name) =~ s/^global\.//;
+		for my $arguments ([], ['-t']) {
+			my ($status, $text) = outcome(prepare($name => $value), @$arguments);
+			is($status, 1, "$name = $value @$arguments: status 1");
+			like($text, qr/^\S+\.conf:\d+: \Q$plain\E: .*\Q$said\E/, 'with file:line, as configtest says it');
+			unlike($text, qr/s3cret|word/, 'and no password') if $name eq 'database';
+		}
+	}
 	my $d = prepare();
 	unlink $d->{config};
 	my ($status, $text) = outcome($d, '-t');
@@ -415,6 +434,9 @@ subtest 'reloads that fail' => sub {
 	ok((await { logged($d) =~ /error reload msg="\S+\.conf:\d+: pm\.threads: .*the old settings go on"/ }), 'bad settings are told with file and line');
 	settings($d, endpoints => "$dir/nowhere", 'global.error_log' => "$d->{base}.other");
 	$d->{process}->signal('HUP');
+	ok((await { logged($d) =~ /error reload msg="\S+\.conf:\d+: endpoints: \S+: No such file.*the old settings go on"/ }), 'so is what is not there');
+	settings($d, 'openai.api_key_file' => '/dev/null', 'global.error_log' => "$d->{base}.other");
+	$d->{process}->signal('HUP');
 	ok((await { slurp("$d->{base}.other") =~ /the new workers cannot start; the old settings go on/ }), 'workers that cannot start are given up');
 	is_deeply([serving($d)], \@old, 'the old workers go on');
 	settings($d, listen => "$dir/elsewhere.sock", 'global.daemonize' => 'yes');
@@ -483,7 +505,7 @@ subtest 'in the background' => sub {
 	ok(kill('TERM', $pid), 'the daemon is in the pid file');
 	ok((await { is_gone($pid) }), 'and ends');
 	ok(!-e $d->{listen});
-	$d = prepare('global.daemonize' => 'yes', endpoints => "$dir/nowhere");
+	$d = prepare('global.daemonize' => 'yes', 'openai.api_key_file' => '/dev/null');
 	($status, my $text) = outcome($d);
 	is($status, 1, 'a start that fails is told by the status');
 	like($text, qr/^prompt-fpm: the workers cannot start: the log tells why$/, 'and in words');
@@ -503,10 +525,10 @@ subtest 'in the background' => sub {
 	unlike(readlink "/proc/$pid/fd/$_", qr/socket|signalfd|pipe/, "and has nothing of its own in their place: $_") for $root ? 0 .. 2 : ();
 	kill 'TERM', $pid;
 	ok((await { is_gone($pid) }), 'and it hears of signals') or kill 'KILL', $pid;
-	$d = prepare('global.daemonize' => 'yes', 'global.pid' => "$dir/none/pid");
+	$d = prepare('global.daemonize' => 'yes', 'global.pid' => "$dir/endpoints");
 	($status, $text) = outcome($d);
 	is($status, 1);
-	like($text, qr/^prompt-fpm: pid: .*No such file/, 'what fails in the background is told in the foreground');
+	like($text, qr/^prompt-fpm: pid: .*Is a directory/, 'what fails in the background is told in the foreground');
 	POSIX::mkfifo("$dir/key", 0666);
 	$d = prepare('global.daemonize' => 'yes', 'openai.api_key_file' => "$dir/key");
 	launch($d);

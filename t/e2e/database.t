@@ -31,13 +31,6 @@ for my $how (qw(fast immediate)) {
 	};
 }
 
-subtest 'a connection string that cannot be read' => sub {
-	my $other = Harness->new(web => 'lighttpd', beside => $h, settings => {database => 'host=/tmp password=s3cr et-pw'});
-	problem $other->post($Wedding::EMAIL, email(), key => $s->{key}), 503, 'database_unavailable', 'the problem';
-	like $other->log_text, qr/cannot connect: - the setting `database`/, 'the log says what is wrong';
-	unlike $other->log_text, qr/s3cr|et-pw/, 'without any of the password';
-};
-
 subtest 'it goes away in the middle of a stream' => sub {
 	my $stream = $h->open_stream($Wedding::EMAIL, email(directive('pieces=8 gate=4 tokens=77 prompt=11'), stream => JSON::PP::true),
 		key => $s->{key}, headers => {Accept => 'text/event-stream'});

@@ -326,19 +326,19 @@ START_TEST(addresses_are_checked_by_their_form)
 
 	settings_init(&s);
 	for (size_t i = 0; i < COUNT_OF(good); i++)
-		ck_assert_msg(settings_set(&s, "www", "listen", good[i]) == NULL && str_eq(s.listen, good[i]), "%s", good[i]);
+		ck_assert_msg(settings_set(&s, "www", "listen", good[i], 0) == NULL && str_eq(s.listen, good[i]), "%s", good[i]);
 	for (size_t i = 0; i < COUNT_OF(bad); i++)
-		ck_assert_msg(settings_set(&s, "www", "listen", bad[i]) != NULL, "%s", bad[i]);
-	ck_assert_ptr_null(settings_set(&s, "www", "listen.allowed_clients", " 192.0.2.1,::1\t::ffff:10.0.0.1,,"));
-	ck_assert_ptr_null(settings_set(&s, "www", "listen.allowed_clients", ""));
-	ck_assert_ptr_nonnull(settings_set(&s, "www", "listen.allowed_clients", "192.0.2.1, localhost"));
-	ck_assert_ptr_nonnull(settings_set(&s, "www", "listen.allowed_clients", "192.0.2.0/24"));
+		ck_assert_msg(settings_set(&s, "www", "listen", bad[i], 0) != NULL, "%s", bad[i]);
+	ck_assert_ptr_null(settings_set(&s, "www", "listen.allowed_clients", " 192.0.2.1,::1\t::ffff:10.0.0.1,,", 0));
+	ck_assert_ptr_null(settings_set(&s, "www", "listen.allowed_clients", "", 0));
+	ck_assert_ptr_nonnull(settings_set(&s, "www", "listen.allowed_clients", "192.0.2.1, localhost", 0));
+	ck_assert_ptr_nonnull(settings_set(&s, "www", "listen.allowed_clients", "192.0.2.0/24", 0));
 	memset(path, 'x', sizeof path);
 	path[0] = '/';
 	path[108] = '\0';
-	ck_assert_ptr_nonnull(settings_set(&s, "www", "listen", path));
+	ck_assert_ptr_nonnull(settings_set(&s, "www", "listen", path, 0));
 	path[107] = '\0';
-	ck_assert_ptr_null(settings_set(&s, "www", "listen", path));
+	ck_assert_ptr_null(settings_set(&s, "www", "listen", path, 0));
 	settings_free(&s);
 }
 END_TEST
@@ -353,21 +353,25 @@ START_TEST(settings_are_checked_one_by_one_and_together)
 	ck_assert_int_eq(s.listen_mode, 0660);
 	ck_assert_int_eq(s.request_body_max, 256 * 1024);
 	ck_assert_ptr_nonnull(settings_check(&s)); /* no pool */
-	ck_assert_ptr_null(settings_set(&s, "www", "pm.threads", "32"));
+	ck_assert_uint_eq(settings_line(&s, "pm.threads"), 0);
+	ck_assert_ptr_null(settings_set(&s, "www", "pm.threads", "32", 7));
+	ck_assert_uint_eq(settings_line(&s, "pm.threads"), 7);
+	ck_assert_uint_eq(settings_line(&s, "no.such"), 0);
 	ck_assert_ptr_null(settings_check(&s));
 	ck_assert_int_eq(s.pm_threads, 32);
-	ck_assert_ptr_nonnull(settings_set(&s, "www", "pm.threads", "0"));
-	ck_assert_ptr_nonnull(settings_set(&s, "www", "pm.threads", "many"));
-	ck_assert_ptr_nonnull(settings_set(&s, "www", "heartbeat", "1 hour"));
-	ck_assert_ptr_nonnull(settings_set(&s, "www", "listen.mode", "9"));
-	ck_assert_ptr_null(settings_set(&s, "www", "listen.mode", "0600"));
+	ck_assert_ptr_nonnull(settings_set(&s, "www", "pm.threads", "0", 0));
+	ck_assert_ptr_nonnull(settings_set(&s, "www", "pm.threads", "many", 0));
+	ck_assert_ptr_nonnull(settings_set(&s, "www", "heartbeat", "1 hour", 0));
+	ck_assert_ptr_nonnull(settings_set(&s, "www", "listen.mode", "9", 0));
+	ck_assert_ptr_null(settings_set(&s, "www", "listen.mode", "0600", 0));
 	ck_assert_int_eq(s.listen_mode, 0600);
-	ck_assert_ptr_nonnull(settings_set(&s, "www", "no.such", "1"));
-	ck_assert_ptr_nonnull(settings_set(&s, "global", "pm.threads", "1"));
-	ck_assert_ptr_nonnull(settings_set(&s, "other", "pm.threads", "1"));
-	ck_assert_ptr_null(settings_set(&s, "global", "daemonize", "yes"));
+	ck_assert_ptr_nonnull(settings_set(&s, "www", "no.such", "1", 0));
+	ck_assert_ptr_nonnull(settings_set(&s, "global", "pm.threads", "1", 0));
+	ck_assert_ptr_nonnull(settings_set(&s, "other", "pm.threads", "1", 0));
+	ck_assert_ptr_null(settings_set(&s, "global", "daemonize", "yes", 2));
+	ck_assert_uint_eq(settings_line(&s, "daemonize"), 2);
 	ck_assert(s.daemonize);
-	ck_assert_ptr_nonnull(settings_set(&s, "global", "daemonize", "perhaps"));
+	ck_assert_ptr_nonnull(settings_set(&s, "global", "daemonize", "perhaps", 0));
 	settings_free(&s);
 }
 END_TEST
@@ -378,9 +382,9 @@ static const char *refused(const char *section, const char *name, const char *va
 	const char *wrong;
 
 	settings_init(&s);
-	ck_assert_ptr_null(settings_set(&s, "www", "openai.api_key", "k"));
-	ck_assert_ptr_null(settings_set(&s, "www", "anthropic.api_key", "k"));
-	wrong = settings_set(&s, section, name, value);
+	ck_assert_ptr_null(settings_set(&s, "www", "openai.api_key", "k", 0));
+	ck_assert_ptr_null(settings_set(&s, "www", "anthropic.api_key", "k", 0));
+	wrong = settings_set(&s, section, name, value, 0);
 	if (wrong == NULL)
 		wrong = settings_check(&s);
 	settings_free(&s);
