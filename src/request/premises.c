@@ -76,6 +76,14 @@ static bool has_folder(const struct look *look, const char *name, const char *pa
 	return false;
 }
 
+static void look_at_place(const struct look *look, const char *name, const char *path)
+{
+	struct stat st;
+
+	if (has_folder(look, name, path) && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		fault(look, name, "%s: %s", path, strerror(EISDIR));
+}
+
 static void look_at_port(const struct look *look, const char *address)
 {
 	const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
@@ -177,10 +185,10 @@ void premises_check(const struct settings *settings, bool starts, premises_say *
 	const struct look look = {settings, say, user};
 	struct stat st;
 
-	(void)has_folder(&look, "error_log", settings->error_log);
+	look_at_place(&look, "error_log", settings->error_log);
 	look_at_accounts(&look);
 	if (starts) {
-		(void)has_folder(&look, "pid", settings->pid);
+		look_at_place(&look, "pid", settings->pid);
 		look_at_listen(&look);
 	}
 	if (*settings->endpoints)

@@ -253,6 +253,9 @@ subtest 'configtest and settings' => sub {
 		spew('unusual.conf', "[www]\n$_\n");
 		is(ctl('', 'configtest', '--config', 'unusual.conf'), 0, "$_: may be meant") or diag $err;
 	}
+	spew('folder.conf', "[global]\npid = $dir\n[www]\nlisten = :9000\n");
+	is(ctl('', 'configtest', '--config', 'folder.conf'), 1, 'a folder where a file is to be made');
+	like($err, qr/^folder\.conf:2: pid: \S+: Is a directory$/, 'is told with file:line');
 	spew('many.conf', "[global]\npid = $dir/none/pid\nerror_log = $dir/none/log\n[www]\nuser = nobody-of-that-name\nendpoints = $dir/none\n");
 	is(ctl('', 'configtest', '--config', 'many.conf'), 1, 'many things at once');
 	like($err, qr/^many\.conf:$_->[0]: $_->[1]: /m, "$_->[1] is among them") for [2, 'pid'], [3, 'error_log'], [5, 'user'], [6, 'endpoints'];

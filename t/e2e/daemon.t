@@ -160,7 +160,7 @@ subtest 'settings that are wrong' => sub {
 	spew("$dir/empty", '');
 	my @premises = ([user => 'nobody-of-that-name', 'there is no user'], ['listen.owner' => 'nobody-of-that-name', 'there is no user'],
 		['listen.group' => 'nobodies-of-that-name', 'there is no group'], ['global.pid' => "$dir/none/pid", 'No such file'],
-		['global.error_log' => "$dir/none/log", 'No such file'], [listen => "$dir/none/x.sock", 'No such file'], [listen => "$dir/empty", 'no socket'],
+		['global.error_log' => "$dir/none/log", 'No such file'], ['global.error_log' => $dir, 'Is a directory'], [listen => "$dir/none/x.sock", 'No such file'], [listen => "$dir/empty", 'no socket'],
 		[endpoints => "$dir/none", 'No such file'], ['openai.api_key_file' => "$dir/empty", 'is empty'], ['anthropic.api_key_file' => "$dir/blank", 'is empty'],
 		[tls_ca_file => "$dir/blank", 'no certificate'], [default_model => 'foo/bar', 'no provider "foo"'], ['openai.base_url' => 'foo', 'must be a URL'],
 		['anthropic.base_url' => 'ftp://127.0.0.1', 'must be a URL'], ['local.base_url' => 'http:///v1', 'must be a URL'],
@@ -525,10 +525,10 @@ subtest 'in the background' => sub {
 	unlike(readlink "/proc/$pid/fd/$_", qr/socket|signalfd|pipe/, "and has nothing of its own in their place: $_") for $root ? 0 .. 2 : ();
 	kill 'TERM', $pid;
 	ok((await { is_gone($pid) }), 'and it hears of signals') or kill 'KILL', $pid;
-	$d = prepare('global.daemonize' => 'yes', 'global.pid' => "$dir/endpoints");
+	$d = prepare('global.daemonize' => 'yes', 'global.pid' => '/proc/none.pid');
 	($status, $text) = outcome($d);
 	is($status, 1);
-	like($text, qr/^prompt-fpm: pid: .*Is a directory/, 'what fails in the background is told in the foreground');
+	like($text, qr/^prompt-fpm: pid: .*No such file/, 'what fails in the background is told in the foreground');
 	POSIX::mkfifo("$dir/key", 0666);
 	$d = prepare('global.daemonize' => 'yes', 'openai.api_key_file' => "$dir/key");
 	launch($d);
