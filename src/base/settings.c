@@ -322,7 +322,7 @@ const char *settings_set(struct settings *settings, const char *section, const c
 const char *settings_check(const struct settings *settings)
 {
 	if (settings->pool == NULL)
-		return "there is no pool: a section such as [www] must follow [global]";
+		return "there is no pool: a section such as [www], with a setting in it, must follow [global]";
 	if (*settings->openai_api_key && *settings->openai_api_key_file)
 		return "openai.api_key and openai.api_key_file cannot both be set";
 	if (*settings->anthropic_api_key && *settings->anthropic_api_key_file)
