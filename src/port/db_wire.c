@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "port/db_conninfo.h"
 
 void db_wire_report(const char *what, const char *sqlstate, const char *message)
 {
@@ -47,10 +48,8 @@ static enum rc finish_connecting(PGconn *pg, int64_t deadline_us)
 /* What libpq says of a string that it cannot read quotes it, and so may quote a password. */
 static bool can_be_read(const char *conninfo)
 {
-	PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
-	bool can = options != NULL;
+	bool can = db_conninfo_valid(conninfo);
 
-	PQconninfoFree(options);
 	if (!can)
 		db_wire_report("cannot connect", NULL, "the setting `database` is no connection string: a value with a space needs quotes");
 	return can;
