@@ -14,7 +14,6 @@
 #include "request/caller.h"
 #include "request/ledger.h"
 #include "request/ready.h"
-#include "request/refusal.h"
 #include "request/request.h"
 #include "request/settlement.h"
 #include "request/ticket.h"
@@ -160,8 +159,7 @@ static enum rc refused(struct request *rq, const struct db_row *row)
 	if (row->values[LEDGER_RETRY_AFTER] != NULL)
 		rq->retry_after_s = atoi(row->values[LEDGER_RETRY_AFTER]);
 	ready_forget(rq->service->ready, ticket_lock_key(rq->supplier, rq->endpoint->feature));
-	refusals_count(rq->service->refusals, rq->supplier, rq->endpoint->feature, problem_get(code)->name);
-	return request_fail(rq, code, code == PROBLEM_DATABASE ? "the supplier's row is locked" : NULL);
+	return request_refuse(rq, code);
 }
 
 static enum rc take_verdict(struct request *rq, const struct db_row *row)

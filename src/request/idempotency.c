@@ -11,7 +11,6 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "request/refusal.h"
 #include "request/request.h"
 #include "request/settlement.h"
 
@@ -112,12 +111,6 @@ static enum rc replay(struct request *rq, const struct db_row *row)
 	return rc == RC_OK ? RC_DONE : rc;
 }
 
-static enum rc refuse(struct request *rq, enum problem_code code)
-{
-	refusals_count(rq->service->refusals, rq->supplier, rq->endpoint->feature, problem_get(code)->name);
-	return request_fail(rq, code, code == PROBLEM_DATABASE ? "the supplier's row is locked" : NULL);
-}
-
 static enum rc take_verdict(struct request *rq, const struct db_row *row)
 {
 	const char *verdict = row->values[VERDICT];
@@ -128,10 +121,10 @@ static enum rc take_verdict(struct request *rq, const struct db_row *row)
 	if (str_eq(verdict, "replay"))
 		return replay(rq, row);
 	if (str_eq(verdict, "in_flight"))
-		return refuse(rq, PROBLEM_IDEMPOTENCY_IN_FLIGHT);
+		return request_refuse(rq, PROBLEM_IDEMPOTENCY_IN_FLIGHT);
 	if (str_eq(verdict, "lost"))
-		return refuse(rq, PROBLEM_IDEMPOTENCY_LOST);
-	return refuse(rq, str_eq(verdict, "mismatch") ? PROBLEM_IDEMPOTENCY_MISMATCH : problem_of_verdict(verdict));
+		return request_refuse(rq, PROBLEM_IDEMPOTENCY_LOST);
+	return request_refuse(rq, str_eq(verdict, "mismatch") ? PROBLEM_IDEMPOTENCY_MISMATCH : problem_of_verdict(verdict));
 }
 
 /* Whether the key was claimed before the connection broke is unknown: if so, it is given up as soon as the database answers. */

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "request/refusal.h"
 #include "request/request.h"
 
 struct step {
@@ -45,6 +46,12 @@ enum rc request_fail(struct request *rq, enum problem_code code, const char *det
 	rq->problem = problem_get(code);
 	rq->detail = detail;
 	return RC_INVALID;
+}
+
+enum rc request_refuse(struct request *rq, enum problem_code code)
+{
+	refusals_count(rq->service->refusals, rq->supplier, rq->endpoint->feature, problem_get(code)->name);
+	return request_fail(rq, code, code == PROBLEM_DATABASE ? "the supplier's row is locked" : NULL);
 }
 
 /* Returns the time, at which the next step begins. */

@@ -108,6 +108,9 @@ struct request {
 /* Ends the pipeline with a problem: `return request_fail(rq, PROBLEM_…, "what the log should say")`. Always RC_INVALID. */
 enum rc request_fail(struct request *rq, enum problem_code code, const char *detail);
 
+/* The same where the database's verdict is a refusal, which is counted. */
+enum rc request_refuse(struct request *rq, enum problem_code code);
+
 /* The steps, in order. Each returns RC_OK to go on; anything else stops the pipeline, with rq->problem set (RC_DONE: nothing more to do). */
 enum rc step_read(struct request *rq) MUST_CHECK;         /* endpoint, method, body */
 enum rc step_authenticate(struct request *rq) MUST_CHECK; /* key_hash, caller, supplier */
