@@ -42,16 +42,30 @@ struct arena *arena_new(size_t max)
 	return arena;
 }
 
-void arena_free(struct arena *arena)
+void arena_clear(struct arena *arena)
 {
-	if (arena == NULL)
-		return;
+	struct chunk *kept = NULL;
+
 	for (struct deferred *d = arena->deferred; d != NULL; d = d->older)
 		d->release(d->object);
 	for (struct chunk *chunk = arena->newest, *older; chunk != NULL; chunk = older) {
 		older = chunk->older;
-		free(chunk);
+		if (older == NULL && chunk->size == CHUNK_FIRST)
+			kept = chunk;
+		else
+			free(chunk);
 	}
+	if (kept != NULL)
+		kept->used = 0;
+	*arena = (struct arena){.max = arena->max, .newest = kept};
+}
+
+void arena_free(struct arena *arena)
+{
+	if (arena == NULL)
+		return;
+	arena_clear(arena);
+	free(arena->newest);
 	free(arena);
 }
 

@@ -21,6 +21,9 @@ struct arena *arena_new(size_t max);
 /* Runs the deferred calls, last first, and releases all memory. NULL is fine. */
 void arena_free(struct arena *arena);
 
+/* Runs the deferred calls, last first, and takes back all that was handed out: the arena is as new, but keeps its first, small block of memory for what comes next. */
+void arena_clear(struct arena *arena);
+
 /* `n` zeroed bytes, aligned for any type; NULL when out of memory or past the cap. Owned by the arena. */
 void *arena_alloc(struct arena *arena, size_t n) MUST_CHECK;
 

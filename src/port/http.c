@@ -56,6 +56,7 @@ struct exchange {
 	int64_t started_us, heard_us, ticked_us, drain_us; /* drain_us: when to give up on the end of a body; 0 while it is wanted */
 	size_t header_bytes;
 	bool headed;     /* the empty line after the headers came; each answer's on the way (1xx) begins them anew */
+	bool fed;        /* on_body was called since the last on_rest */
 	bool peer_talks; /* the caller's socket has unread bytes: poll would return at once, for ever */
 	enum rc rc;      /* of a callback that ended it */
 };
@@ -161,6 +162,7 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *user)
 	if (ex->outcome->first_byte_us == 0)
 		ex->outcome->first_byte_us = ex->heard_us - ex->started_us;
 	curl_easy_getinfo(ex->pair->easy, CURLINFO_RESPONSE_CODE, &status);
+	ex->fed = true;
 	ex->rc = ex->call->on_body(ex->call->user, (int)status, bytes, size * count);
 	if (ex->rc == RC_DONE) {
 		ex->rc = RC_OK;
@@ -479,9 +481,17 @@ static enum rc wait_for_something(struct exchange *ex)
 	return peer == PEER_GONE ? end_with(ex, RC_GONE, "caller left") : RC_OK;
 }
 
+static enum rc rest(struct exchange *ex)
+{
+	enum rc rc = ex->fed && ex->call->on_rest != NULL ? ex->call->on_rest(ex->call->user) : RC_OK;
+
+	ex->fed = false;
+	return rc == RC_OK ? RC_OK : end_with(ex, rc, "ended by us");
+}
+
 static enum rc run(struct exchange *ex)
 {
-	enum rc rc = RC_OK;
+	enum rc rc = RC_OK, said;
 	int running;
 
 	if (peer_look(ex->call->watch_fd) == PEER_GONE)
@@ -489,9 +499,12 @@ static enum rc run(struct exchange *ex)
 	while (rc == RC_OK) {
 		if (curl_multi_perform(ex->pair->multi, &running) != CURLM_OK)
 			return end_with(ex, RC_NOMEM, "perform");
-		if (running == 0)
-			return translate(ex, result_of(ex));
-		rc = check_clock(ex);
+		said = rest(ex);
+		if (running == 0) {
+			rc = translate(ex, result_of(ex));
+			return said == RC_OK ? rc : said;
+		}
+		rc = said == RC_OK ? check_clock(ex) : said;
 		if (rc == RC_OK)
 			rc = wait_for_something(ex);
 	}

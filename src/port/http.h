@@ -47,6 +47,7 @@ struct http_call {
 	/* A result other than RC_OK ends the exchange with it. RC_DONE says that enough was read: the rest is dropped, its end awaited for a moment, so
 	 * that the connection stays of use, and the exchange is RC_OK. `status` is known from the first call on. */
 	enum rc (*on_body)(void *user, int status, const char *bytes, size_t n);
+	enum rc (*on_rest)(void *user); /* behind calls of on_body, before anything is waited for: no more bytes are at hand. May be NULL */
 	enum rc (*on_tick)(void *user);
 	void *user;
 };

@@ -11,7 +11,6 @@
 #include "provider/call.h"
 #include "provider/usage.h"
 
-#define SCRATCH_MAX (PROVIDER_ANSWER_MAX * 8u) /* a tree is larger than its text */
 #define FENCE "```"
 
 /* What the models differ in. */
@@ -183,7 +182,7 @@ static enum rc gather_text(const struct value *blocks, struct buf *text)
 	return text->rc;
 }
 
-static enum rc take_message(struct call *call, struct arena *scratch, const struct value *message)
+static enum rc take_message(struct call *call, const struct value *message)
 {
 	const char *bytes;
 	struct buf text;
@@ -191,7 +190,7 @@ static enum rc take_message(struct call *call, struct arena *scratch, const stru
 
 	take_usage(call, value_get(message, "usage"), true);
 	take_stop(call, value_get(message, "stop_reason"));
-	buf_init(&text, scratch, PROVIDER_ANSWER_MAX);
+	buf_init(&text, call->scratch, PROVIDER_ANSWER_MAX);
 	if (gather_text(value_get(message, "content"), &text) != RC_OK)
 		return call_fail(call, FAULT_OURS, text.rc, "out of memory");
 	bytes = buf_text(&text);
@@ -222,23 +221,16 @@ static enum rc take_streamed(struct call *call, const char *type, const struct v
 
 static enum rc take_json(struct call *call, const char *text, size_t n)
 {
-	struct arena *scratch = arena_new(SCRATCH_MAX);
 	struct value *object;
 	const char *type;
-	enum rc rc;
+	enum rc rc = call_parse(call, text, n, &object);
 
-	if (scratch == NULL)
-		return call_fail(call, FAULT_OURS, RC_NOMEM, "out of memory");
-	rc = call_parse(call, scratch, text, n, &object);
-	if (rc == RC_OK) {
-		type = value_text(value_get(object, "type"), "");
-		if (str_eq(type, "error"))
-			rc = call_fail(call, FAULT_UPSTREAM, RC_UNAVAILABLE, "error in place of an answer");
-		else
-			rc = call->request->stream ? take_streamed(call, type, object) : take_message(call, scratch, object);
-	}
-	arena_free(scratch);
-	return rc;
+	if (rc != RC_OK)
+		return rc;
+	type = value_text(value_get(object, "type"), "");
+	if (str_eq(type, "error"))
+		return call_fail(call, FAULT_UPSTREAM, RC_UNAVAILABLE, "error in place of an answer");
+	return call->request->stream ? take_streamed(call, type, object) : take_message(call, object);
 }
 
 static enum rc take_event(void *user, const struct sse_event *event)

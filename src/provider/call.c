@@ -11,6 +11,7 @@
 
 #define EVENT_MAX (256u * 1024u) /* bytes of one line, and of one event, of a stream */
 #define URL_MAX (64u * 1024u)
+#define SCRATCH_MAX (PROVIDER_ANSWER_MAX * 8u) /* a tree is larger than its text */
 
 void call_begin(struct call *call, const struct provider_access *access, struct arena *arena, const struct provider_request *request,
                 struct provider_result *result)
@@ -39,15 +40,42 @@ enum rc call_ask_for_json(struct buf *buf, const struct schema *output)
 	return value_write(buf, schema_json(output), 0);
 }
 
-enum rc call_parse(struct call *call, struct arena *arena, const char *text, size_t n, struct value **out)
+static void free_scratch(void *scratch)
 {
-	enum rc rc = json_parse(arena, text, n, out, NULL);
+	arena_free(scratch);
+}
 
+static enum rc clear_scratch(struct call *call)
+{
+	if (call->scratch != NULL) {
+		arena_clear(call->scratch);
+		return RC_OK;
+	}
+	call->scratch = arena_new(SCRATCH_MAX);
+	if (call->scratch == NULL)
+		return RC_NOMEM;
+	if (arena_defer(call->arena, free_scratch, call->scratch) != RC_OK)
+		call->scratch = NULL;
+	return call->scratch == NULL ? RC_NOMEM : RC_OK;
+}
+
+enum rc call_parse(struct call *call, const char *text, size_t n, struct value **out)
+{
+	enum rc rc = clear_scratch(call);
+
+	if (rc == RC_OK)
+		rc = json_parse(call->scratch, text, n, out, NULL);
 	if (rc == RC_NOMEM)
 		return call_fail(call, FAULT_OURS, rc, "out of memory");
 	if (rc != RC_OK || (*out)->type != VALUE_OBJECT)
 		return call_fail(call, FAULT_BROKEN, RC_PROTOCOL, "answer is not JSON");
 	return RC_OK;
+}
+
+/* What a callback of the request said. */
+static enum rc stopped(struct call *call, enum rc rc)
+{
+	return rc == RC_OK ? RC_OK : call_fail(call, rc == RC_GONE ? FAULT_CALLER : FAULT_OURS, rc, "stopped on our side");
 }
 
 enum rc call_deliver(struct call *call, const char *text, size_t n)
@@ -65,7 +93,17 @@ enum rc call_deliver(struct call *call, const char *text, size_t n)
 		result->first_text_us = clock_us() - call->started_us;
 	result->text_bytes += n;
 	rc = call->request->on_text(call->request->user, text, n);
-	return rc == RC_OK ? RC_OK : call_fail(call, rc == RC_GONE ? FAULT_CALLER : FAULT_OURS, rc, "stopped on our side");
+	return stopped(call, rc);
+}
+
+enum rc call_rest(struct call *call)
+{
+	const struct provider_request *request = call->request;
+
+	if (request->on_rest == NULL || call->rc != RC_OK || call->rested_bytes == call->result->text_bytes)
+		return RC_OK;
+	call->rested_bytes = call->result->text_bytes;
+	return stopped(call, request->on_rest(request->user));
 }
 
 enum rc call_deliver_value(struct call *call, const struct value *value)
@@ -101,6 +139,12 @@ static enum rc take_body(void *user, int status, const char *bytes, size_t n)
 	if (rc == RC_TOOBIG && call->request->stream)
 		return call_fail(call, FAULT_BROKEN, RC_PROTOCOL, "event past our cap");
 	return call_fail(call, FAULT_OURS, rc, rc == RC_TOOBIG ? "answer past our cap" : "out of memory");
+}
+
+/* Text goes out once for what has been read at one go, however many events lie in it: who has fallen behind writes less often. */
+static enum rc rest(void *user)
+{
+	return call_rest(user);
 }
 
 static enum rc tick(void *user)
@@ -162,6 +206,7 @@ enum rc call_post(struct call *call, const char *path, const struct http_header 
 		.watch_fd = request->watch_fd,
 		.tick_ms = request->on_tick == NULL ? 0 : request->tick_ms,
 		.on_body = take_body,
+		.on_rest = rest,
 		.on_tick = tick,
 		.user = call,
 	};

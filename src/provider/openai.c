@@ -10,7 +10,6 @@
 #include "provider/usage.h"
 
 #define BEARER_MAX (64u * 1024u)
-#define SCRATCH_MAX (PROVIDER_ANSWER_MAX * 8u) /* a tree is larger than its text */
 #define DONE "[DONE]"                          /* what a stream ends with */
 
 /* How a family is told that JSON is wanted: by a schema, by a mode, by words alone. */
@@ -175,17 +174,10 @@ static enum rc take_object(struct call *call, const struct value *object, const 
 
 static enum rc take_json(struct call *call, const char *text, size_t n, const char *part)
 {
-	struct arena *scratch = arena_new(SCRATCH_MAX);
 	struct value *object;
-	enum rc rc;
+	enum rc rc = call_parse(call, text, n, &object);
 
-	if (scratch == NULL)
-		return call_fail(call, FAULT_OURS, RC_NOMEM, "out of memory");
-	rc = call_parse(call, scratch, text, n, &object);
-	if (rc == RC_OK)
-		rc = take_object(call, object, part);
-	arena_free(scratch);
-	return rc;
+	return rc == RC_OK ? take_object(call, object, part) : rc;
 }
 
 static enum rc take_event(void *user, const struct sse_event *event)

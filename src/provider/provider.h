@@ -50,6 +50,7 @@ struct provider_request {
 
 	/* Text as it comes, in whole UTF-8 characters: many times where streamed, once where not. A result other than RC_OK cancels the call. */
 	enum rc (*on_text)(void *user, const char *text, size_t n);
+	enum rc (*on_rest)(void *user); /* no more text is at hand for now: what has been handed over is to go out. May be NULL */
 	enum rc (*on_tick)(void *user); /* may be NULL */
 	void *user;
 };

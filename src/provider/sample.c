@@ -88,6 +88,8 @@ static enum rc stream(struct call *call, const char *text, size_t n)
 		rc = pause_between(call, &ticked_us);
 		if (rc == RC_OK)
 			rc = call_deliver(call, text, len);
+		if (rc == RC_OK)
+			rc = call_rest(call);
 	}
 	return rc;
 }

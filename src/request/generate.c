@@ -30,6 +30,13 @@ static enum rc take_text(void *user, const char *text, size_t n)
 	return written(rq, respond_piece(rq, text, n));
 }
 
+static enum rc take_rest(void *user)
+{
+	struct request *rq = user;
+
+	return rq->caller_gone ? RC_OK : written(rq, respond_flush(rq));
+}
+
 static enum rc take_tick(void *user)
 {
 	struct request *rq = user;
@@ -60,6 +67,7 @@ static struct provider_request compose(struct request *rq, const struct messages
 		.watch_fd = runs_on(rq) ? -1 : fcgi_fd(rq->fcgi),
 		.tick_ms = respond_heartbeat_ms(rq),
 		.on_text = take_text,
+		.on_rest = streams ? take_rest : NULL,
 		.on_tick = rq->mode == ANSWER_SSE ? take_tick : NULL,
 		.user = rq,
 	};
@@ -71,7 +79,7 @@ static enum rc pass_cached(struct request *rq)
 	rq->generated = true;
 	if (rq->mode == ANSWER_JSON || rq->text.len == 0)
 		return RC_OK;
-	if (respond_piece(rq, rq->text.data, rq->text.len) == RC_OK)
+	if (respond_piece(rq, rq->text.data, rq->text.len) == RC_OK && respond_flush(rq) == RC_OK)
 		return RC_OK;
 	rq->caller_gone = true;
 	return RC_GONE;

@@ -86,6 +86,7 @@ struct request {
 	struct buf errors;          /* the same for the model, each error a line */
 
 	/* respond */
+	struct buf frame; /* of a stream, the last that was written */
 	bool head_sent;
 	bool caller_gone;
 	const char *body_sent; /* of a JSON answer */
@@ -141,6 +142,7 @@ size_t repair_bytes_max(const struct request *rq);
 
 /* respond.c: what generate writes through, and what the pipeline sends when a step failed. */
 enum rc respond_piece(struct request *rq, const char *text, size_t n) MUST_CHECK;
+enum rc respond_flush(struct request *rq) MUST_CHECK; /* the pieces so far go out */
 enum rc respond_heartbeat(struct request *rq) MUST_CHECK;
 int respond_heartbeat_ms(const struct request *rq); /* from one to the next; 0 where the answer has none */
 enum rc respond_body(struct request *rq, const char *json, size_t n) MUST_CHECK; /* a whole answer of 200 */

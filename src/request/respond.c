@@ -1,7 +1,7 @@
 /*
  * respond.c - everything that is written to a caller: answers, streams, heartbeats, problems.
  *
- * Bytes of a stream are flushed as they come. The last bytes of an answer stay in the buffer until the request is finished, which is after its settlement: who has
+ * Bytes of a stream are flushed when no more are at hand. The last bytes of an answer stay in the buffer until the request is finished, which is after its settlement: who has
  * read an answer to its end can read its row.
  */
 #include <string.h>
@@ -25,17 +25,12 @@ static enum rc note_gone(struct request *rq, enum rc rc)
 }
 
 /* The first to be written begins with the head: until it could be made nothing has gone out, and a problem can still be told in its own form. */
-static enum rc write_out(struct request *rq, const struct buf *bytes, bool flush)
+static enum rc write_out(struct request *rq, const struct buf *bytes)
 {
-	enum rc rc = bytes->rc;
-
-	if (rc != RC_OK)
-		return rc;
+	if (bytes->rc != RC_OK)
+		return bytes->rc;
 	rq->head_sent = true;
-	rc = fcgi_write(rq->fcgi, buf_text(bytes), bytes->len);
-	if (rc == RC_OK && flush)
-		rc = fcgi_flush(rq->fcgi);
-	return note_gone(rq, rc);
+	return note_gone(rq, fcgi_write(rq->fcgi, buf_text(bytes), bytes->len));
 }
 
 static void add_rate(struct request *rq, struct buf *head)
@@ -99,26 +94,33 @@ static void add_stream_head(struct request *rq, struct buf *out)
 	buf_puts(out, "X-Accel-Buffering: no\r\n\r\n");
 }
 
+/* Where the next bytes of a stream are put together; the same memory each time. */
+static struct buf *begin_frame(struct request *rq)
+{
+	if (rq->frame.arena == NULL)
+		buf_init(&rq->frame, rq->arena, FRAME_MAX);
+	buf_clear(&rq->frame);
+	add_stream_head(rq, &rq->frame);
+	return &rq->frame;
+}
+
 enum rc respond_piece(struct request *rq, const char *text, size_t n)
 {
-	struct arena *scratch = arena_new(FRAME_MAX);
-	struct buf out;
-	enum rc rc;
+	struct buf *out = begin_frame(rq);
 
-	if (scratch == NULL)
-		return RC_NOMEM;
-	buf_init(&out, scratch, FRAME_MAX);
-	add_stream_head(rq, &out);
 	if (rq->mode == ANSWER_SSE) {
-		buf_puts(&out, "data: {\"text\":");
-		buf_json_string(&out, text, n);
-		buf_puts(&out, "}\n\n");
+		buf_puts(out, "data: {\"text\":");
+		buf_json_string(out, text, n);
+		buf_puts(out, "}\n\n");
 	} else {
-		buf_add(&out, text, n);
+		buf_add(out, text, n);
 	}
-	rc = write_out(rq, &out, true);
-	arena_free(scratch);
-	return rc;
+	return write_out(rq, out);
+}
+
+enum rc respond_flush(struct request *rq)
+{
+	return note_gone(rq, fcgi_flush(rq->fcgi));
 }
 
 int respond_heartbeat_ms(const struct request *rq)
@@ -128,18 +130,12 @@ int respond_heartbeat_ms(const struct request *rq)
 
 enum rc respond_heartbeat(struct request *rq)
 {
-	struct arena *scratch = arena_new(HEAD_MAX);
-	struct buf out;
+	struct buf *out = begin_frame(rq);
 	enum rc rc;
 
-	if (scratch == NULL)
-		return RC_NOMEM;
-	buf_init(&out, scratch, HEAD_MAX);
-	add_stream_head(rq, &out);
-	buf_puts(&out, ": heartbeat\n\n");
-	rc = write_out(rq, &out, true);
-	arena_free(scratch);
-	return rc;
+	buf_puts(out, ": heartbeat\n\n");
+	rc = write_out(rq, out);
+	return rc == RC_OK ? respond_flush(rq) : rc;
 }
 
 const char *respond_usage(struct request *rq)
@@ -194,7 +190,7 @@ enum rc respond_body(struct request *rq, const char *json, size_t n)
 	buf_init(&head, rq->arena, HEAD_MAX);
 	add_head(rq, &head, 200, "application/json; charset=utf-8");
 	add_length(&head, n);
-	rc = write_out(rq, &head, false);
+	rc = write_out(rq, &head);
 	return rc == RC_OK ? note_gone(rq, fcgi_write(rq->fcgi, json, n)) : rc;
 }
 
@@ -222,7 +218,7 @@ enum rc step_respond(struct request *rq)
 		add_usage(rq, &out);
 		buf_puts(&out, "}\n\n");
 	}
-	return write_out(rq, &out, false);
+	return write_out(rq, &out);
 }
 
 enum rc respond_again(struct request *rq, const char *content)
@@ -312,6 +308,6 @@ void respond_problem(struct request *rq)
 		end_stream(rq, &out);
 	else
 		answer_problem(rq, &out);
-	if (write_out(rq, &out, false) != RC_OK)
+	if (write_out(rq, &out) != RC_OK)
 		rq->caller_gone = true;
 }

@@ -29,6 +29,32 @@ static void tear_down(void)
 	arena_free(arena);
 }
 
+START_TEST(an_arena_can_be_cleared_and_used_again)
+{
+	struct arena *a = arena_new(20000);
+	char *first = arena_alloc(a, 100), *again;
+
+	memset(first, 'x', 100);
+	ck_assert_ptr_nonnull(arena_alloc(a, 19000));
+	ck_assert_ptr_null(arena_alloc(a, 1000));
+	arena_clear(a);
+	ck_assert_uint_eq(arena_used(a), 0);
+	again = arena_alloc(a, 100);
+	ck_assert_ptr_eq(again, first); /* its memory is kept */
+	for (size_t i = 0; i < 100; i++)
+		ck_assert_int_eq(again[i], 0);
+	ck_assert_ptr_nonnull(arena_alloc(a, 19000)); /* and so is its cap */
+	ck_assert_ptr_null(arena_alloc(a, 1000));
+	arena_free(a);
+	a = arena_new(20000);
+	ck_assert_ptr_nonnull(arena_alloc(a, 15000)); /* a large first block is not kept */
+	arena_clear(a);
+	arena_clear(a);
+	ck_assert_ptr_nonnull(arena_alloc(a, 15000));
+	arena_free(a);
+}
+END_TEST
+
 START_TEST(an_arena_hands_out_zeroed_aligned_memory_up_to_its_cap)
 {
 	struct arena *small = arena_new(10000);
@@ -65,6 +91,8 @@ START_TEST(deferred_calls_run_last_first_and_at_once_when_they_cannot_be_kept)
 	releases = 0;
 	ck_assert_int_eq(arena_defer(a, note_release, &one), RC_OK);
 	ck_assert_int_eq(arena_defer(a, note_release, &two), RC_OK);
+	arena_clear(a);
+	ck_assert_int_eq(releases, 2);
 	arena_free(a);
 	ck_assert_int_eq(releases, 2);
 	ck_assert_int_eq(released[0], 2);
@@ -483,6 +511,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_test(tc, an_arena_hands_out_zeroed_aligned_memory_up_to_its_cap);
+	tcase_add_test(tc, an_arena_can_be_cleared_and_used_again);
 	tcase_add_test(tc, deferred_calls_run_last_first_and_at_once_when_they_cannot_be_kept);
 	tcase_add_test(tc, a_block_grows_in_place_when_it_is_the_newest);
 	tcase_add_test(tc, a_buffer_latches_its_first_failure);

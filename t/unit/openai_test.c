@@ -28,8 +28,9 @@ static struct messages messages = {message_items, 4, 23};
 
 static struct {
 	struct buf text;
-	unsigned calls, ticks;
-	enum rc text_rc, tick_rc;
+	unsigned calls, rests, ticks;
+	size_t pending; /* bytes of text since the last rest */
+	enum rc text_rc, rest_rc, tick_rc;
 	int close_fd;
 	bool split; /* a piece began or ended within a character */
 } seen;
@@ -84,12 +85,22 @@ static enum rc take_text(void *user, const char *text, size_t n)
 {
 	(void)user;
 	seen.calls++;
+	seen.pending += n;
 	seen.split = seen.split || !str_utf8_valid(text, n);
 	buf_add(&seen.text, text, n);
 	if (seen.close_fd != 0)
 		close(seen.close_fd);
 	seen.close_fd = 0;
 	return seen.text_rc;
+}
+
+static enum rc take_rest(void *user)
+{
+	(void)user;
+	ck_assert_uint_gt(seen.pending, 0);
+	seen.rests++;
+	seen.pending = 0;
+	return seen.rest_rc;
 }
 
 static enum rc take_tick(void *user)
@@ -121,6 +132,7 @@ static void set_up(void)
 		.deadline_us = clock_us() + 30000000,
 		.watch_fd = -1,
 		.on_text = take_text,
+		.on_rest = take_rest,
 		.on_tick = take_tick,
 	};
 }
@@ -142,6 +154,7 @@ static enum rc generate(void)
 	ck_assert_ptr_nonnull(result.detail);
 	ck_assert_ptr_null(strstr(result.detail, SECRET));
 	ck_assert(!seen.split);
+	ck_assert(rc != RC_OK || !request.stream || seen.pending == 0);
 	return rc;
 }
 
@@ -750,6 +763,37 @@ START_TEST(a_caller_who_leaves_cancels)
 }
 END_TEST
 
+/* Three events, each an HTTP chunk of its own, in one packet. */
+START_TEST(text_goes_out_when_no_more_is_at_hand)
+{
+	static const char *const texts[] = {DELTA("a"), DELTA("b"), DELTA("c")};
+	struct buf packet;
+
+	buf_init(&packet, arena, 4096);
+	for (size_t i = 0; i < COUNT_OF(texts); i++)
+		buf_printf(&packet, "%zx\r\n%s\r\n", strlen(texts[i]), texts[i]);
+	request.stream = true;
+	script.head = STREAM_HEAD;
+	script.texts[0] = buf_text(&packet);
+	script.hang = true;
+	seen.rest_rc = RC_GONE;
+	ck_assert_int_eq(generate(), RC_GONE);
+	ck_assert_int_eq(result.fault, FAULT_CALLER);
+	ck_assert_uint_eq(seen.calls, 3);
+	ck_assert_uint_eq(seen.rests, 1);
+	ck_assert_uint_eq(result.text_bytes, 3);
+}
+END_TEST
+
+START_TEST(a_caller_who_leaves_at_the_end_is_told)
+{
+	seen.rest_rc = RC_GONE;
+	ck_assert_int_eq(stream(DELTA("a") FINISH("stop") DONE), RC_GONE);
+	ck_assert_int_eq(result.fault, FAULT_CALLER);
+	ck_assert_uint_eq(seen.rests, 1);
+}
+END_TEST
+
 START_TEST(callbacks_can_stop_it)
 {
 	seen.text_rc = RC_GONE;
@@ -860,6 +904,8 @@ static TCase *streams(void)
 	tcase_add_test(tcase, memory_does_not_grow_with_the_pieces);
 	tcase_add_test(tcase, silence_and_deadline_are_time_outs);
 	tcase_add_test(tcase, a_caller_who_leaves_cancels);
+	tcase_add_test(tcase, text_goes_out_when_no_more_is_at_hand);
+	tcase_add_test(tcase, a_caller_who_leaves_at_the_end_is_told);
 	tcase_add_test(tcase, callbacks_can_stop_it);
 	tcase_add_test(tcase, a_full_arena_is_an_error_like_another);
 	return tcase;

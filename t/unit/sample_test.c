@@ -22,7 +22,7 @@ static struct messages messages = {items, 1, 19};
 
 static struct {
 	struct buf text;
-	unsigned calls, ticks;
+	unsigned calls, rests, ticks;
 	enum rc text_rc, tick_rc;
 	int close_fd;
 	int64_t last_us;
@@ -39,6 +39,13 @@ static enum rc take_text(void *user, const char *text, size_t n)
 		close(seen.close_fd);
 	seen.close_fd = 0;
 	return seen.text_rc;
+}
+
+static enum rc take_rest(void *user)
+{
+	(void)user;
+	seen.rests++;
+	return RC_OK;
 }
 
 static enum rc take_tick(void *user)
@@ -62,6 +69,7 @@ static void set_up(void)
 		.deadline_us = clock_us() + 20000000,
 		.watch_fd = -1,
 		.on_text = take_text,
+		.on_rest = take_rest,
 		.on_tick = take_tick,
 	};
 }
@@ -112,6 +120,7 @@ START_TEST(a_text_says_what_it_is_and_repeats_nothing)
 	ck_assert_int_eq(generate(), RC_OK);
 	ck_assert_str_eq(buf_text(&seen.text), first);
 	ck_assert_uint_gt(seen.calls, 20);
+	ck_assert_uint_eq(seen.rests, seen.calls - 1); /* each piece goes out by itself; what was not streamed had no rest */
 }
 END_TEST
 
