@@ -13,6 +13,14 @@ int64_t clock_us(void)
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+int64_t clock_wall_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 int clock_left_ms(int64_t deadline_us, int most)
 {
 	int64_t left = (deadline_us - clock_us() + 999) / 1000;

@@ -9,6 +9,9 @@
 /* Microseconds of CLOCK_MONOTONIC: comparable within this machine's uptime, over processes too. */
 int64_t clock_us(void);
 
+/* Nanoseconds since 1970, of the wall clock. */
+int64_t clock_wall_ns(void);
+
 /* Milliseconds left until the deadline (of clock_us), rounded up; 0 where it has passed; at most `most`. */
 int clock_left_ms(int64_t deadline_us, int most);
 

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "daemon/backoff.h"
 #include "daemon/child.h"
 #include "daemon/logfile.h"
@@ -31,6 +32,7 @@ struct note {
 
 struct sweeper {
 	struct db *db;
+	const struct roster *roster;
 	int names_fd, signal_fd;
 	int64_t interval_ms, due; /* of the next general sweep */
 	char cache_max[24];
@@ -91,11 +93,28 @@ static void sweep_pending(struct sweeper *sweeper)
 
 		if (rc == RC_UNAVAILABLE || rc == RC_TIMEOUT || rc == RC_NOMEM)
 			break;
+		if (rc == RC_OK && !more)
+			roster_strike(sweeper->roster, sweeper->pending[done].worker);
 		if (!more)
 			done++;
 	}
 	sweeper->count -= done;
 	memmove(sweeper->pending, sweeper->pending + done, sweeper->count * sizeof sweeper->pending[0]);
+}
+
+/* What has no room now is still on the roster next time. */
+static void take(void *user, const char *worker)
+{
+	struct sweeper *sweeper = user;
+	struct note *note = &sweeper->pending[sweeper->count];
+
+	for (unsigned i = 0; i < sweeper->count; i++)
+		if (str_eq(sweeper->pending[i].worker, worker))
+			return;
+	if (sweeper->count == PENDING_MAX || strlen(worker) >= sizeof note->worker)
+		return;
+	strcpy(note->worker, worker);
+	sweeper->count++;
 }
 
 /* One portion; where there is more, the next is due at once, after whatever else has to be looked at. */
@@ -105,6 +124,8 @@ static void sweep_general(struct sweeper *sweeper)
 
 	if (clock_us() < sweeper->due)
 		return;
+	roster_each_dead(sweeper->roster, take, sweeper);
+	sweep_pending(sweeper);
 	if (sweep(sweeper, NULL, &more) == RC_TIMEOUT)
 		log_msg(LOG_WARN_, "sweep", "took too long, and is tried again");
 	sweeper->due = more ? clock_us() : clock_us() + sweeper->interval_ms * 1000;
@@ -170,11 +191,13 @@ static enum rc prepare(struct sweeper *sweeper, const struct settings *settings,
 	return db_new(&db, &sweeper->db);
 }
 
-static _Noreturn void run(const struct settings *settings, int names_fd)
+static _Noreturn void run(const struct settings *settings, int names_fd, const struct roster *roster)
 {
 	static struct sweeper sweeper;
-	enum rc rc = prepare(&sweeper, settings, names_fd);
+	enum rc rc;
 
+	sweeper.roster = roster;
+	rc = prepare(&sweeper, settings, names_fd);
 	if (rc != RC_OK) {
 		log_msg(LOG_ERROR_, "janitor", "cannot start: %s", rc_name(rc));
 		exit(CHILD_CANNOT_START);
@@ -193,9 +216,9 @@ static _Noreturn void run(const struct settings *settings, int names_fd)
 	exit(sweeper.count > 0 ? CHILD_UNFINISHED : CHILD_DONE);
 }
 
-enum rc janitor_open(struct janitor *janitor)
+enum rc janitor_open(struct janitor *janitor, const struct roster *roster)
 {
-	*janitor = (struct janitor){.names = {-1, -1}};
+	*janitor = (struct janitor){.roster = roster, .names = {-1, -1}};
 	return pipe2(janitor->names, O_CLOEXEC | O_NONBLOCK) == 0 ? RC_OK : RC_SYS;
 }
 
@@ -209,7 +232,7 @@ void janitor_start(struct janitor *janitor, const struct settings *settings, con
 	pid = child_fork("fpm-janitor", identity, closes, count);
 	if (pid == 0) {
 		close(janitor->names[1]);
-		run(settings, janitor->names[0]);
+		run(settings, janitor->names[0], janitor->roster);
 	}
 	if (pid < 0) {
 		log_msg(LOG_ERROR_, "janitor", "cannot fork: %s", strerror(errno));

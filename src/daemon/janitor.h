@@ -7,11 +7,12 @@
 #ifndef DAEMON_JANITOR_H
 #define DAEMON_JANITOR_H
 
-#include "daemon/privilege.h"
+#include "daemon/roster.h"
 #include "request/service.h"
 
 /* The master's end of it. */
 struct janitor {
+	const struct roster *roster;
 	pid_t pid;       /* 0 where none runs */
 	int names[2];    /* pipe of dead workers' names; it outlives the process, so that none is lost with it. Its end ends the janitor */
 	int64_t started; /* clock_us */
@@ -20,7 +21,8 @@ struct janitor {
 	int64_t due; /* when to start it again */
 };
 
-enum rc janitor_open(struct janitor *janitor) MUST_CHECK;
+/* Those who died unseen it finds on the roster. */
+enum rc janitor_open(struct janitor *janitor, const struct roster *roster) MUST_CHECK;
 
 /* Starts the process if none runs and it is due. `closes` are the master's descriptors that are none of its business. */
 void janitor_start(struct janitor *janitor, const struct settings *settings, const struct identity *identity, const int *closes, size_t count);

@@ -12,6 +12,7 @@ prompt_fpm_SOURCES += src/daemon/logfile.c src/daemon/logfile.h
 prompt_fpm_SOURCES += src/daemon/master.c src/daemon/master.h
 prompt_fpm_SOURCES += src/daemon/pool.c src/daemon/pool.h
 prompt_fpm_SOURCES += src/daemon/privilege.c src/daemon/privilege.h
+prompt_fpm_SOURCES += src/daemon/roster.c src/daemon/roster.h
 prompt_fpm_SOURCES += src/daemon/scoreboard.c src/daemon/scoreboard.h
 prompt_fpm_SOURCES += src/daemon/status.c src/daemon/status.h
 prompt_fpm_SOURCES += src/daemon/worker.c src/daemon/worker.h

@@ -34,6 +34,7 @@ struct master {
 	char *listen, *pid_file;   /* as they were at the start: a reload does not change them */
 	struct listener listener;
 	struct janitor janitor;
+	struct roster roster;
 	struct pool pool;
 	int signal_fd;
 	int report_fd; /* to the process that waits in the foreground; -1 where none does */
@@ -121,6 +122,12 @@ static enum rc write_pid(struct master *master)
 	return RC_SYS;
 }
 
+static enum rc open_roster(struct master *master)
+{
+	roster_open(&master->roster, master->pid_file);
+	return RC_OK;
+}
+
 static enum rc open_scoreboard(struct master *master)
 {
 	master->pool.board = scoreboard_new();
@@ -129,7 +136,7 @@ static enum rc open_scoreboard(struct master *master)
 
 static enum rc open_janitor(struct master *master)
 {
-	return janitor_open(&master->janitor);
+	return janitor_open(&master->janitor, &master->roster);
 }
 
 static enum rc start_workers(struct master *master)
@@ -139,6 +146,7 @@ static enum rc start_workers(struct master *master)
 
 	master->pool.listener = &master->listener;
 	master->pool.janitor = &master->janitor;
+	master->pool.roster = &master->roster;
 	master->pool.master_fds[0] = master->signal_fd;
 	master->pool.master_fds[1] = master->report_fd;
 	rc = pool_open(&master->pool);
@@ -157,7 +165,7 @@ static const struct step start_steps[] = {
 	{"settings", read_settings},   {"premises", check_settings},
 	{"user", resolve_user},        {"log", open_log},                {"limits", set_limits},
 	{"signals", block_signals},    {"socket", open_socket},          {"background", go_background}, {"pid file", write_pid},
-	{"scoreboard", open_scoreboard}, {"janitor", open_janitor},      {"workers", start_workers},
+	{"roster", open_roster},       {"scoreboard", open_scoreboard},  {"janitor", open_janitor},  {"workers", start_workers},
 };
 
 static const struct step test_steps[] = {{"settings", read_settings}, {"premises", check_settings}, {"user", resolve_user}};
@@ -383,6 +391,7 @@ static void release(struct master *master)
 {
 	if (master->pid_file != NULL)
 		background_pid_remove(master->pid_file);
+	roster_close(&master->roster);
 	listener_close(&master->listener);
 	config_free(master->settings);
 	config_free(master->pool.serving.settings);
@@ -396,7 +405,7 @@ int master_run(const struct master_options *options)
 	static struct master master;
 
 	master.options = options;
-	master.listener.fd = master.signal_fd = master.report_fd = -1;
+	master.listener.fd = master.signal_fd = master.report_fd = master.roster.directory = -1;
 	if (run_steps(&master, start_steps, COUNT_OF(start_steps))) {
 		run(&master);
 		log_msg(LOG_INFO_, "stop", "done");
@@ -410,7 +419,7 @@ int master_test(const struct master_options *options)
 	static struct master master;
 
 	master.options = options;
-	master.listener.fd = master.report_fd = -1;
+	master.listener.fd = master.report_fd = master.roster.directory = -1;
 	if (run_steps(&master, test_steps, COUNT_OF(test_steps)))
 		fprintf(stderr, "%s: the settings are good\n", options->config);
 	release(&master);

@@ -25,11 +25,12 @@ static struct slot *slot_of(const struct pool *pool, const struct member *member
 	return &pool->board->slots[member - pool->members];
 }
 
-/* Both the master and the worker call it, and come to the same name. */
+/* Both the master and the worker call it, and come to the same name. On other machines of this name, in other containers, the same process id may well
+ * be given in the same second. */
 static void name_slot(const struct pool *pool, struct slot *slot, pid_t pid)
 {
 	slot->pid = pid;
-	snprintf(slot->name, sizeof slot->name, "%s:%ld:%lld", pool->host, (long)pid, (long long)slot->started);
+	snprintf(slot->name, sizeof slot->name, "%s:%ld:%lld", pool->host, (long)pid, (long long)slot->born_ns);
 }
 
 enum rc pool_open(struct pool *pool)
@@ -41,7 +42,8 @@ enum rc pool_open(struct pool *pool)
 
 static _Noreturn void be_worker(struct pool *pool, const struct settings *settings, struct slot *slot)
 {
-	struct worker_start start = {.settings = settings, .listen_fd = pool->listener->fd, .ready_fd = pool->ready[1], .board = pool->board, .slot = slot};
+	struct worker_start start = {
+		.settings = settings, .listen_fd = pool->listener->fd, .ready_fd = pool->ready[1], .board = pool->board, .slot = slot, .roster = pool->roster};
 
 	name_slot(pool, slot, getpid());
 	exit(worker_run(&start));
@@ -107,6 +109,8 @@ static void give_up(struct pool *pool)
 	drain_members(pool, &pool->coming);
 	config_free(pool->coming.settings);
 	pool->coming.settings = NULL;
+	if (pool->serving.settings != NULL)
+		roster_give(pool->roster, &pool->serving.identity);
 }
 
 enum rc pool_begin(struct pool *pool, struct settings *settings, const struct identity *identity)
@@ -116,6 +120,7 @@ enum rc pool_begin(struct pool *pool, struct settings *settings, const struct id
 	if (pool->coming.settings != NULL)
 		give_up(pool);
 	pool->coming = (struct generation){++pool->generations, settings, *identity};
+	roster_give(pool->roster, identity);
 	if (scoreboard_free_slots(pool->board) < (unsigned)settings->pm_max_children)
 		rc = RC_UNAVAILABLE;
 	for (int64_t i = 0; rc == RC_OK && i < settings->pm_max_children; i++)
@@ -174,7 +179,9 @@ bool pool_ended(struct pool *pool, pid_t pid, int status)
 
 	if (member == NULL)
 		return false;
-	if (status != 0 && pool->janitor->names[1] >= 0)
+	if (status == 0)
+		roster_strike(pool->roster, slot_of(pool, member)->name);
+	else if (pool->janitor->names[1] >= 0)
 		janitor_tell(pool->janitor, slot_of(pool, member)->name);
 	if (status != 0 || !member->draining)
 		report_end(pool, member, status);

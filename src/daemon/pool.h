@@ -30,6 +30,7 @@ struct pool {
 	struct scoreboard *board;
 	const struct listener *listener;
 	struct janitor *janitor;
+	const struct roster *roster;
 	int ready[2]; /* pipe of the process ids of workers that take requests; the master polls its first end */
 	int master_fds[2]; /* descriptors that workers shall not have; -1 for none */
 	char host[65];

@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 static const struct {
 	const char *name, *about;
 } counter_table[COUNTER_COUNT_] = {
@@ -40,7 +42,8 @@ struct slot *scoreboard_take(struct scoreboard *board)
 		if (atomic_load(&slot->state) != SLOT_FREE)
 			continue;
 		memset(slot, 0, sizeof *slot);
-		slot->started = time(NULL);
+		slot->born_ns = clock_wall_ns();
+		slot->started = slot->born_ns / 1000000000;
 		atomic_store(&slot->state, SLOT_STARTING);
 		return slot;
 	}

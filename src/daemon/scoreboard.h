@@ -34,6 +34,7 @@ struct slot {
 	atomic_int state; /* enum slot_state */
 	pid_t pid;
 	int64_t started; /* seconds since 1970 */
+	int64_t born_ns; /* the same to the nanosecond: for its name */
 	char name[SERVICE_WORKER_SIZE];
 	atomic_long threads, active;
 	atomic_long counters[COUNTER_COUNT_];

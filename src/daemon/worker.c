@@ -358,8 +358,10 @@ int worker_run(const struct worker_start *start)
 
 	child_signals(&worker.signals);
 	rc = begin(&worker);
-	if (rc == RC_OK)
+	if (rc == RC_OK) {
+		roster_enter(start->roster, start->slot->name);
 		rc = report_ready(start);
+	}
 	if (rc != RC_OK) {
 		log_msg(LOG_ERROR_, "worker", "cannot start: %s", rc_name(rc));
 		_exit(CHILD_CANNOT_START);

@@ -4,6 +4,7 @@
 #ifndef DAEMON_WORKER_H
 #define DAEMON_WORKER_H
 
+#include "daemon/roster.h"
 #include "daemon/scoreboard.h"
 
 struct worker_start {
@@ -12,6 +13,7 @@ struct worker_start {
 	int ready_fd; /* a pipe: gets the process id once requests are taken */
 	struct scoreboard *board;
 	struct slot *slot; /* named, with the process id already in it */
+	const struct roster *roster;
 };
 
 /* Runs in the child until SIGTERM, SIGINT or SIGQUIT (or the master's death), then stops taking requests, lets those in hand finish for at most

@@ -22,7 +22,7 @@ struct ready;
 
 struct service {
 	const struct settings *settings;
-	char worker[SERVICE_WORKER_SIZE]; /* "host:pid:start": names this process in the ledger, so that its rows can be ended when it dies */
+	char worker[SERVICE_WORKER_SIZE]; /* "host:pid:start": names this process, and no other, in the ledger, so that its rows can be ended when it dies */
 	struct db *db;
 	struct endpoint_bounds bounds; /* of .prompt files in document roots */
 	struct catalog *catalog;

@@ -200,6 +200,8 @@ subtest 'workers that are not root' => sub {
 		unlike(slurp("/proc/$pid/status"), qr/^Groups:\s.*\b0\b/m, 'and in none of root\'s groups');
 		is((stat "/proc/$pid/environ")[4], 0, 'their memory is not theirs to read');
 	}
+	my $roster = sub { return glob "$d->{base}.pid.workers/*" };
+	is(scalar(grep { (stat)[4] == $owner } $roster->()), 2, 'and are on the roster');
 	rename "$d->{base}.log", "$d->{base}.log.1";
 	$d->{process}->signal('USR1');
 	ok((await { -e "$d->{base}.log" && (stat _)[4] == $owner }), 'a new log file is theirs');
@@ -225,6 +227,9 @@ subtest 'workers that are not root' => sub {
 	ok((await { state_of($d)->{reloads} == 1 }), 'a reload makes them another user');
 	my $daemon = getpwnam 'daemon';
 	like(slurp("/proc/$_/status"), qr/^Uid:\s+$daemon\s.*\nGid:\s+0\s/m) for serving($d);
+	is(scalar(grep { (stat)[4] == $daemon } $roster->()), 2, 'who is on the roster too');
+	# Of the one that was killed, until there is a database to sweep what it left.
+	ok((await { 3 == (() = $roster->()) }), 'without those who ended in order') or diag(join ' ', $roster->());
 	stop($d);
 };
 
@@ -245,7 +250,7 @@ subtest 'start, ask, stop' => sub {
 	is(scalar @{$state->{workers}}, 2, 'two workers');
 	is($_->{threads}, 8) for @{$state->{workers}};
 	like($state->{workers}[0]{name}, qr/^[^:]+:$state->{workers}[0]{pid}:\d+$/, 'named host:pid:start');
-	is($state->{active}, 1, 'the one that asks is in hand');
+	ok((await { state_of($d)->{active} == 1 }), 'the one that asks is in hand');
 	like(get($d, '/status?metrics')->{body}, qr/^promptfpm_accepted_total\{pool="www"\} \d+$/m);
 	isnt(get($d, '/pingpong')->{body}, 'alive', 'another path is for the pipeline');
 	my @processes = children_of($d->{process}->pid);
@@ -256,6 +261,7 @@ subtest 'start, ask, stop' => sub {
 	stop($d);
 	ok(!-e $d->{listen}, 'the socket file is gone');
 	ok(!-e "$d->{base}.pid", 'the pid file is gone');
+	ok(!-e "$d->{base}.pid.workers", 'so is the roster');
 	ok(is_gone($_), 'its children are gone') for @processes;
 	like(logged($d), qr/start msg=.*stop msg=done/s);
 };
