@@ -1,8 +1,6 @@
 /*
  * generate.c - the call to the provider; text goes out while it comes in.
  */
-#include <stdatomic.h>
-
 #include "base/clock.h"
 #include "provider/usage.h"
 #include "request/request.h"
@@ -126,11 +124,7 @@ enum rc step_generate(struct request *rq)
 
 	if (rq->admission.cached)
 		return pass_cached(rq);
-	if (rq->mode != ANSWER_JSON)
-		atomic_fetch_add(&rq->service->streams, 1);
 	rc = generate_call(rq, &rq->messages);
-	if (rq->mode != ANSWER_JSON)
-		atomic_fetch_sub(&rq->service->streams, 1);
 	if (rc == RC_OK) {
 		rq->generated = true;
 		return RC_OK;

@@ -4,6 +4,7 @@
  * Bytes of a stream are flushed when no more are at hand. The last bytes of an answer stay in the buffer until the request is finished, which is after its settlement: who has
  * read an answer to its end can read its row.
  */
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -90,6 +91,7 @@ static void add_stream_head(struct request *rq, struct buf *out)
 {
 	if (rq->head_sent)
 		return;
+	atomic_fetch_add(&rq->service->streams, 1);
 	add_head(rq, out, 200, rq->mode == ANSWER_SSE ? "text/event-stream; charset=utf-8" : "text/plain; charset=utf-8");
 	buf_puts(out, "X-Accel-Buffering: no\r\n\r\n");
 }
