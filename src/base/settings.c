@@ -275,11 +275,15 @@ void settings_free(struct settings *settings)
 	memset(settings, 0, sizeof *settings);
 }
 
-static const char *enter_pool(struct settings *settings, const char *section)
+/* A section with nothing in it makes way for another. */
+static const char *enter_pool(struct settings *settings, const char *section, bool begins)
 {
-	if (settings->pool == NULL)
-		return assign_text(&settings->pool, section);
-	return str_eq(settings->pool, section) ? NULL : "there is one pool to a daemon: start another daemon for another pool";
+	bool same = str_eq(settings->pool, section), free_to_take = settings->pool == NULL || settings->pool_is_blank;
+
+	if (!same && !free_to_take)
+		return begins ? NULL : "there is one pool to a daemon: start another daemon for another pool";
+	settings->pool_is_blank = begins && free_to_take;
+	return same ? NULL : assign_text(&settings->pool, section);
 }
 
 /* Its row, counted through both tables: no name is in both. */
@@ -308,11 +312,12 @@ unsigned settings_line(const struct settings *settings, const char *name)
 const char *settings_set(struct settings *settings, const char *section, const char *name, const char *value, unsigned line)
 {
 	bool global = str_eq(section, "global");
-	const struct setting *row = global ? find(global_table, COUNT_OF(global_table), name) : find(pool_table, COUNT_OF(pool_table), name);
-	const char *wrong = global ? NULL : enter_pool(settings, section);
+	const char *wrong = global ? NULL : enter_pool(settings, section, name == NULL);
+	const struct setting *row;
 
-	if (wrong != NULL)
+	if (wrong != NULL || name == NULL)
 		return wrong;
+	row = global ? find(global_table, COUNT_OF(global_table), name) : find(pool_table, COUNT_OF(pool_table), name);
 	if (row == NULL)
 		return global ? "no such setting in [global]" : "no such setting in a pool";
 	settings->lines[row_number(row)] = line;
@@ -322,7 +327,7 @@ const char *settings_set(struct settings *settings, const char *section, const c
 const char *settings_check(const struct settings *settings)
 {
 	if (settings->pool == NULL)
-		return "there is no pool: a section such as [www], with a setting in it, must follow [global]";
+		return "there is no pool: a section such as [www] must follow [global]";
 	if (*settings->openai_api_key && *settings->openai_api_key_file)
 		return "openai.api_key and openai.api_key_file cannot both be set";
 	if (*settings->anthropic_api_key && *settings->anthropic_api_key_file)

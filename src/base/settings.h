@@ -25,6 +25,7 @@ struct settings {
 	int64_t process_control_timeout;
 	/* [pool] */
 	const char *pool; /* the section's name */
+	bool pool_is_blank; /* nothing was set in it yet */
 	const char *user, *group;
 	const char *listen;
 	int64_t listen_backlog;
@@ -58,7 +59,7 @@ struct settings {
 void settings_init(struct settings *settings);
 void settings_free(struct settings *settings);
 
-/* Sets one by its name within its section ("global", or a pool's name); `line` is where, 0 for nowhere in a file. Returns NULL, or what is wrong (static, or valid until the next call). */
+/* Sets one by its name within its section ("global", or a pool's name); `line` is where, 0 for nowhere in a file. A name of NULL begins the section. Returns NULL, or what is wrong (static, or valid until the next call). */
 const char *settings_set(struct settings *settings, const char *section, const char *name, const char *value, unsigned line);
 
 /* The line that a setting of that name was set on last; 0 where it has its default. */

@@ -11,6 +11,7 @@
 #include <ini.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,20 @@ PRINTF_LIKE(2, 3) static void fail(struct reading *reading, const char *format, 
 	va_end(ap);
 }
 
+/* inih says nothing of a section without settings. What is no heading, it finds out itself. */
+static void begin_section(struct reading *reading, const char *line)
+{
+	const char *start = line + strspn(line, " \t"), *end = strchr(start, ']'), *wrong;
+	char section[64];
+
+	if (*start != '[' || end == NULL || end - start > (ptrdiff_t)sizeof section)
+		return;
+	snprintf(section, sizeof section, "%.*s", (int)(end - start - 1), start + 1);
+	wrong = reading->entry(reading->user, section, NULL, NULL, reading->number);
+	if (wrong != NULL)
+		fail(reading, "[%s]: %s", section, wrong);
+}
+
 /* inih's fgets: one whole line a call, or NULL at the end and after a failure. */
 static char *next_line(char *out, int size, void *stream)
 {
@@ -66,8 +81,9 @@ static char *next_line(char *out, int size, void *stream)
 		fail(reading, "there is a NUL byte in the line");
 		return NULL;
 	}
+	begin_section(reading, reading->line);
 	memcpy(out, reading->line, (size_t)n + 1);
-	return out;
+	return reading->failed ? NULL : out;
 }
 
 /* What follows a closing quote: nothing, or a comment. */

@@ -6,7 +6,7 @@
 
 #include "base/rc.h"
 
-/* Called for each "name = value" in order. Returns NULL, or what is wrong with it (valid until the next call). */
+/* Called for each [section] (name and value are NULL then) and each "name = value", in order. Returns NULL, or what is wrong with it (valid until the next call). */
 typedef const char *ini_entry(void *user, const char *section, const char *name, const char *value, unsigned line);
 
 struct ini_error {

@@ -176,6 +176,12 @@ subtest 'settings that are wrong' => sub {
 		}
 	}
 	my $d = prepare();
+	spew($d->{config}, slurp(($ENV{PROMPT_FPM_SRC} // '.') . '/etc/prompt-fpm.conf'));
+	my ($good, $praise) = outcome($d, '-t');
+	is($good, 0, 'the sample settings, as they are shipped, are good') or diag($praise);
+	($good, $praise) = outcome($d);
+	like($praise, qr/listen is not set/, 'and say what is missing');
+	$d = prepare();
 	unlink $d->{config};
 	my ($status, $text) = outcome($d, '-t');
 	is($status, 1);

@@ -381,10 +381,18 @@ START_TEST(settings_are_checked_one_by_one_and_together)
 	ck_assert_int_eq(s.listen_mode, 0660);
 	ck_assert_int_eq(s.request_body_max, 256 * 1024);
 	ck_assert_ptr_nonnull(settings_check(&s)); /* no pool */
+	ck_assert_ptr_null(settings_set(&s, "global", NULL, NULL, 1));
+	ck_assert_ptr_nonnull(settings_check(&s));
+	ck_assert_ptr_null(settings_set(&s, "blank", NULL, NULL, 2));
+	ck_assert_ptr_null(settings_check(&s));
+	ck_assert_str_eq(s.pool, "blank");
 	ck_assert_uint_eq(settings_line(&s, "pm.threads"), 0);
 	ck_assert_ptr_null(settings_set(&s, "www", "pm.threads", "32", 7));
 	ck_assert_uint_eq(settings_line(&s, "pm.threads"), 7);
 	ck_assert_uint_eq(settings_line(&s, "no.such"), 0);
+	ck_assert_str_eq(s.pool, "www"); /* what is blank makes way */
+	ck_assert_ptr_null(settings_set(&s, "blank again", NULL, NULL, 9));
+	ck_assert_str_eq(s.pool, "www");
 	ck_assert_ptr_null(settings_check(&s));
 	ck_assert_int_eq(s.pm_threads, 32);
 	ck_assert_ptr_nonnull(settings_set(&s, "www", "pm.threads", "0", 0));

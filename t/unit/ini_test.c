@@ -9,7 +9,7 @@
 
 #include "port/ini.h"
 
-static char seen[16384];
+static char seen[16384], sections[256];
 static struct ini_error error;
 
 static const char *note(void *user, const char *section, const char *name, const char *value, unsigned line)
@@ -17,6 +17,11 @@ static const char *note(void *user, const char *section, const char *name, const
 	size_t len = strlen(seen);
 
 	(void)user;
+	if (name == NULL) {
+		len = strlen(sections);
+		snprintf(sections + len, sizeof sections - len, "%u:%s|", line, section);
+		return strcmp(section, "refused") == 0 ? "is not wanted" : NULL;
+	}
 	snprintf(seen + len, sizeof seen - len, "%u:%s.%s=%s|", line, section, name, value);
 	return strcmp(name, "refused") == 0 ? "is not wanted" : NULL;
 }
@@ -30,7 +35,7 @@ static enum rc read_bytes(const char *text, size_t n)
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(write(fd, text, n), (ssize_t)n);
 	close(fd);
-	seen[0] = '\0';
+	seen[0] = sections[0] = '\0';
 	rc = ini_read(path, note, NULL, &error);
 	unlink(path);
 	return rc;
@@ -63,6 +68,14 @@ START_TEST(reads_sections_in_order)
 	expect("[a]\nx = 1", "2:a.x=1|");
 	expect("[a]\nempty =\n", "2:a.empty=|");
 	expect("[a]\ndatabase = host=/run dbname=x\n", "2:a.database=host=/run dbname=x|");
+}
+END_TEST
+
+START_TEST(tells_of_sections_with_nothing_in_them)
+{
+	expect("[global]\na = 1\n[www]\n;b = 2\n", "2:global.a=1|");
+	ck_assert_str_eq(sections, "1:global|3:www|");
+	expect_error("[global]\n\n[refused]\n", 3, "[refused]: is not wanted");
 }
 END_TEST
 
@@ -142,6 +155,7 @@ int main(void)
 	int failed;
 
 	tcase_add_test(tcase, reads_sections_in_order);
+	tcase_add_test(tcase, tells_of_sections_with_nothing_in_them);
 	tcase_add_test(tcase, cuts_comments_and_quotes);
 	tcase_add_test(tcase, replaces_from_the_environment);
 	tcase_add_test(tcase, says_where_it_is_wrong);
