@@ -297,6 +297,7 @@ static void take_signals(struct master *master)
 			begin_stop(master);
 			break;
 		case SIGHUP:
+		case SIGUSR2: /* as PHP-FPM has it */
 			reload(master);
 			break;
 		case SIGUSR1:

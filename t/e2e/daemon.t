@@ -383,6 +383,9 @@ subtest 'a reload refuses and cuts nothing' => sub {
 	}
 	my ($good, $bad) = $end->();
 	is($bad, 0, 'no request was refused or cut');
+	settings($d, 'ping.response' => 'pong4');
+	$d->{process}->signal('USR2');
+	ok((await { (ping($d) // '') eq 'pong4' && state_of($d)->{reloads} == 4 }), 'SIGUSR2 does the same, as with PHP-FPM');
 	cmp_ok($good, '>', 100, "of $good");
 	my @now = serving($d);
 	is(scalar @now, 2);
