@@ -74,6 +74,17 @@ static bool needs_quotes(const char *s)
 	return false;
 }
 
+/* The length of the character of several bytes that begins here; 0 for what is none, and for a control character, which may command a terminal. */
+static size_t wide_character(const char *s)
+{
+	unsigned char first = (unsigned char)*s;
+	size_t n = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+
+	if (first < 0x80 || strnlen(s, n) < n || !str_utf8_valid(s, n))
+		return 0;
+	return first == 0xc2 && (unsigned char)s[1] < 0xa0 ? 0 : n;
+}
+
 static void put_escaped(struct log_line *line, unsigned char c)
 {
 	char hex[8];
@@ -83,7 +94,7 @@ static void put_escaped(struct log_line *line, unsigned char c)
 		put(line, (const char *)&c, 1);
 	} else if (c == '\n') {
 		put(line, "\\n", 2);
-	} else if (c < ' ' || c == 0x7f) {
+	} else if (c < ' ' || c >= 0x7f) {
 		snprintf(hex, sizeof hex, "\\x%02x", c);
 		puts_(line, hex);
 	} else {
@@ -103,8 +114,15 @@ void log_str(struct log_line *line, const char *key, const char *value)
 		return;
 	}
 	puts_(line, "\"");
-	for (; *value != '\0'; value++)
-		put_escaped(line, (unsigned char)*value);
+	while (*value != '\0') {
+		size_t n = wide_character(value);
+
+		if (n > 0)
+			put(line, value, n);
+		else
+			put_escaped(line, (unsigned char)*value);
+		value += n > 0 ? n : 1;
+	}
 	puts_(line, "\"");
 }
 

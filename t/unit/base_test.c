@@ -331,6 +331,26 @@ START_TEST(a_log_line_cannot_be_forged_and_is_cut_at_its_cap)
 }
 END_TEST
 
+/* U+009B begins a terminal's commands as ESC [ does, and so does the byte alone where it is no UTF-8. */
+START_TEST(a_log_line_commands_no_terminal)
+{
+	char text[256] = "";
+	struct log_line line;
+	int ends[2];
+
+	ck_assert_int_eq(pipe(ends), 0);
+	log_open(ends[1], LOG_INFO_);
+	log_begin(&line, LOG_INFO_, "request");
+	log_str(&line, "path", "/\x1b[2J\x9b\x32J\xc2\x9b\x32J/m\xc3\xbcller \xe2\x82\xac \xf0\x9f\x92\x8d \xed\xa0\x80 \xc3");
+	log_send(&line);
+	ck_assert_int_gt(read(ends[0], text, sizeof text - 1), 0);
+	ck_assert_ptr_nonnull(strstr(text, "path=\"/\\x1b[2J\\x9b2J\\xc2\\x9b2J/m\xc3\xbcller \xe2\x82\xac \xf0\x9f\x92\x8d \\xed\\xa0\\x80 \\xc3\"\n"));
+	close(ends[0]);
+	close(ends[1]);
+	log_open(2, LOG_INFO_);
+}
+END_TEST
+
 START_TEST(log_levels_have_names)
 {
 	enum log_level level;
@@ -532,6 +552,7 @@ int main(void)
 	tcase_add_test(tc, numbers_times_and_sizes_are_read_strictly);
 	tcase_add_test(tc, the_clock_goes_on_and_deadlines_come);
 	tcase_add_test(tc, a_log_line_cannot_be_forged_and_is_cut_at_its_cap);
+	tcase_add_test(tc, a_log_line_commands_no_terminal);
 	tcase_add_test(tc, log_levels_have_names);
 	tcase_add_test(tc, addresses_are_checked_by_their_form);
 	tcase_add_test(tc, settings_are_checked_one_by_one_and_together);
