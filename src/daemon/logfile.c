@@ -28,9 +28,10 @@ static bool is_plain(const char *name, int fd)
 	       opened.st_ino == there.st_ino;
 }
 
+/* A pipe whose reader has gone or is slow keeps neither the master waiting nor a request: such lines are lost. */
 static enum rc open_file(const char *name)
 {
-	int fd = open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+	int fd = open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
 
 	if (fd < 0)
 		return RC_SYS;

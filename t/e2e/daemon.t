@@ -444,6 +444,10 @@ subtest 'a reload that is asked for before the first workers serve' => sub {
 subtest 'reloads that fail' => sub {
 	my $d = start();
 	my @old = serving($d);
+	POSIX::mkfifo("$dir/pipe", 0666);
+	settings($d, 'global.error_log' => "$dir/pipe");
+	$d->{process}->signal('HUP');
+	ok((await { logged($d) =~ /error reload msg="error_log: \S+pipe: No such device or address; the old settings go on"/ }), 'a pipe that nobody reads is not waited for');
 	settings($d, 'pm.threads' => 'many');
 	$d->{process}->signal('HUP');
 	ok((await { logged($d) =~ /error reload msg="\S+\.conf:\d+: pm\.threads: .*the old settings go on"/ }), 'bad settings are told with file and line');
