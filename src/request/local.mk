@@ -2,6 +2,7 @@
 libpromptfpm_a_SOURCES += src/request/request.h src/request/pipeline.c src/request/pipeline.h
 libpromptfpm_a_SOURCES += src/request/service.c src/request/service.h
 libpromptfpm_a_SOURCES += src/request/premises.c src/request/premises.h
+libpromptfpm_a_SOURCES += src/request/key_file.c src/request/key_file.h
 libpromptfpm_a_SOURCES += src/request/problem.c src/request/problem.h
 libpromptfpm_a_SOURCES += src/request/read.c src/request/authenticate.c src/request/validate.c src/request/render.c src/request/idempotency.c
 libpromptfpm_a_SOURCES += src/request/admit.c src/request/generate.c src/request/check.c src/request/repair.c src/request/respond.c src/request/settle.c

@@ -17,6 +17,7 @@
 #include "port/http.h"
 #include "port/tls.h"
 #include "provider/provider.h"
+#include "request/key_file.h"
 
 struct look {
 	const struct settings *settings;
@@ -134,15 +135,12 @@ static bool is_to_be_read(const struct look *look, const char *name, const char 
 
 static void look_at_key(const struct look *look, const char *name, const char *path)
 {
-	FILE *in;
-	int c;
+	char key[KEY_FILE_MAX];
+	const char *why;
 
-	if (!is_to_be_read(look, name, path) || (in = fopen(path, "re")) == NULL)
-		return;
-	c = getc(in);
-	fclose(in);
-	if (c == EOF || c == '\n' || c == '\r')
-		fault(look, name, "%s: its first line, the key, is empty", path);
+	if (is_to_be_read(look, name, path) && key_file_read(path, key, &why) != RC_OK)
+		fault(look, name, "%s: %s", path, why);
+	explicit_bzero(key, sizeof key);
 }
 
 static void look_at_certificates(const struct look *look)

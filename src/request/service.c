@@ -13,11 +13,11 @@
 #include "base/str.h"
 #include "request/answers.h"
 #include "request/caller.h"
+#include "request/key_file.h"
 #include "request/ready.h"
 #include "request/refusal.h"
 #include "request/settlement.h"
 
-#define KEY_MAX 4096
 #define DATABASE_CALLS_AFTER 3 /* a call's end: the batch before it, keeping the answer, the settlement */
 #define NOBODY_MS 5000 /* a key that is made after somebody tried it is known no later than this */
 
@@ -82,26 +82,18 @@ static enum rc make_http(struct service *service)
 	return http_pool_new(&settings, &service->http);
 }
 
-/* The first line of a key's file. */
 static enum rc read_key_file(const char *file, char **key)
 {
-	char line[KEY_MAX];
-	FILE *in = fopen(file, "re");
+	char text[KEY_FILE_MAX];
+	const char *why;
+	enum rc rc = key_file_read(file, text, &why);
 
-	if (in == NULL || fgets(line, sizeof line, in) == NULL) {
-		log_msg(LOG_ERROR_, "provider", "cannot read the key file %s: %s", file, in == NULL ? strerror(errno) : "it is empty");
-		if (in != NULL)
-			fclose(in);
-		return RC_SYS;
+	if (rc != RC_OK) {
+		log_msg(LOG_ERROR_, "provider", "cannot read the key file %s: %s", file, why);
+		return rc;
 	}
-	fclose(in);
-	line[strcspn(line, "\r\n")] = '\0';
-	if (*line == '\0') {
-		log_msg(LOG_ERROR_, "provider", "cannot read the key file %s: its first line is empty", file);
-		return RC_SYS;
-	}
-	*key = strdup(line);
-	explicit_bzero(line, sizeof line);
+	*key = strdup(text);
+	explicit_bzero(text, sizeof text);
 	return *key == NULL ? RC_NOMEM : RC_OK;
 }
 

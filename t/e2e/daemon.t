@@ -158,10 +158,14 @@ subtest 'settings that are wrong' => sub {
 	}
 	spew("$dir/blank", "\nsk-key\n");
 	spew("$dir/empty", '');
+	spew("$dir/blanks", " \t\r\nsk-key\n");
+	spew("$dir/huge", 'k' x 4096 . "\n");
+	spew("$dir/odd", "sk-key # of the agency\n");
 	my @premises = ([user => 'nobody-of-that-name', 'there is no user'], ['listen.owner' => 'nobody-of-that-name', 'there is no user'],
 		['listen.group' => 'nobodies-of-that-name', 'there is no group'], ['global.pid' => "$dir/none/pid", 'No such file'],
 		['global.error_log' => "$dir/none/log", 'No such file'], ['global.error_log' => $dir, 'Is a directory'], [listen => "$dir/none/x.sock", 'No such file'], [listen => "$dir/empty", 'no socket'],
 		[endpoints => "$dir/none", 'No such file'], ['openai.api_key_file' => "$dir/empty", 'is empty'], ['anthropic.api_key_file' => "$dir/blank", 'is empty'],
+		['openai.api_key_file' => "$dir/blanks", 'is empty'], ['openai.api_key_file' => "$dir/huge", 'too long for a key'], ['openai.api_key_file' => "$dir/odd", 'is no key'],
 		[tls_ca_file => "$dir/blank", 'no certificate'], [default_model => 'foo/bar', 'no provider "foo"'], ['openai.base_url' => 'foo', 'must be a URL'],
 		['anthropic.base_url' => 'ftp://127.0.0.1', 'must be a URL'], ['local.base_url' => 'http:///v1', 'must be a URL'],
 		[database => 's3cret=1', 'is no connection string'], [database => 'host=/tmp password=s3cret word', 'is no connection string']);

@@ -20,6 +20,18 @@ subtest 'over HTTP, with the key' => sub {
 	is $h->standin->counts->{unauthorized}, 0, 'the key was good';
 };
 
+subtest 'a key in a file' => sub {
+	my $h = Harness->new(web => undef, settings => {'pm.threads' => 8, 'openai.api_key' => undef}, start => 0);
+	$h->start_database;
+	$h->start_standin;
+	$h->{settings}{'openai.api_key_file'} = Harness::Web::spew("$h->{dir}/key", "  $h->{upstream_key} \t\r\nsomething else\n");
+	$h->start_daemon;
+	$h->{web} = $h->start_web('lighttpd');
+	$h->await_ping;
+	is $h->post($Wedding::EMAIL, email(), key => $h->supplier('enterprise')->{key})->status, 200, 'its first line serves, without the blanks around it';
+	is $h->standin->counts->{unauthorized}, 0;
+};
+
 subtest 'a key that the upstream refuses' => sub {
 	my $h = Harness->new(web => 'lighttpd', env => {OPENAI_API_KEY => 'sk-wrong-key'});
 	my $s = $h->supplier('enterprise');
