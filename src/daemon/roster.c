@@ -35,8 +35,7 @@ static enum rc find_origin(char *origin, size_t size)
 	if (n <= 0 || gethostname(host, sizeof host - 1) != 0)
 		return RC_SYS;
 	boot[strcspn(boot, "\n")] = '\0';
-	snprintf(origin, size, "%s %s", boot, host);
-	return RC_OK;
+	return snprintf(origin, size, "%s %s", boot, host) < (int)size ? RC_OK : RC_TOOBIG;
 }
 
 void roster_open(struct roster *roster, const char *pid_file)
@@ -44,8 +43,9 @@ void roster_open(struct roster *roster, const char *pid_file)
 	*roster = (struct roster){.directory = -1};
 	if (*pid_file == '\0')
 		return;
-	snprintf(roster->path, sizeof roster->path, "%s.workers", pid_file);
-	if (find_origin(roster->origin, sizeof roster->origin) == RC_OK && (mkdir(roster->path, 0700) == 0 || errno == EEXIST))
+	errno = ENAMETOOLONG;
+	if (snprintf(roster->path, sizeof roster->path, "%s.workers", pid_file) < (int)sizeof roster->path &&
+	    find_origin(roster->origin, sizeof roster->origin) == RC_OK && (mkdir(roster->path, 0700) == 0 || errno == EEXIST))
 		roster->directory = open(roster->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (roster->directory < 0)
 		complain(roster->path);
