@@ -16,7 +16,7 @@ subtest 'a request that is slower than its deadline' => sub {
 		request_terminate_timeout => '1s', send_timeout => '4s', 'janitor.interval' => '50ms', 'janitor.grace' => 0});
 	my $s = $h->supplier('enterprise');
 	# Nobody reads: the worker cannot write, and so cannot look at the clock either.
-	my $body = JSON::PP->new->utf8->encode(email(directive('pieces=5000 delay_ms=0 nostamp'), stream => JSON::PP::true));
+	my $body = JSON::PP->new->utf8->encode(email(directive('pieces=5000 delay_ms=0 nostamp huge=200000'), stream => JSON::PP::true));
 	my $request = FastCGI->start($h->socket, uri => $Wedding::EMAIL, method => 'POST', body => $body,
 		params => {HTTP_AUTHORIZATION => "Bearer $s->{key}", CONTENT_TYPE => 'application/json', %$sse});
 	ok await(sub { $h->ledger(state => 'reserved') }, 10), 'it is at work';
