@@ -132,8 +132,8 @@ static enum stop_reason read_stop(const char *reason)
 /* `part` is a choice's "message" or "delta". */
 static enum rc take_choice(struct call *call, const struct value *choice, const char *part)
 {
-	const struct value *text = value_get(choice, part), *reason = value_get(choice, "finish_reason");
-	const struct value *refusal = value_get(text, "refusal");
+	const struct value *text = value_get(choice, part), *refusal = value_get(text, "refusal");
+	const char *reason = value_text(value_get(choice, "finish_reason"), "");
 	struct chat *chat = call->protocol;
 	enum rc rc = call_deliver_value(call, value_get(text, "content"));
 
@@ -141,8 +141,8 @@ static enum rc take_choice(struct call *call, const struct value *choice, const 
 		chat->refused = true;
 		rc = call_deliver_value(call, refusal);
 	}
-	if (reason != NULL && reason->type == VALUE_STRING) {
-		call->result->stop = chat->refused ? STOP_FILTER : read_stop(reason->u.string.text);
+	if (*reason != '\0') { /* some write "" for null, with each piece */
+		call->result->stop = chat->refused ? STOP_FILTER : read_stop(reason);
 		call->complete = true;
 	}
 	return rc;

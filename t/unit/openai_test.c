@@ -602,6 +602,7 @@ START_TEST(a_broken_stream_is_told)
 		{DELTA("x") DELTA("a\xC3(") DONE, FAULT_BROKEN},
 		{DELTA("x") DELTA("a\\ud800") DONE, FAULT_BROKEN},
 		{DELTA("x") "data: {\"error\":{\"message\":\"" SECRET "\",\"type\":\"server_error\"}}\n\n" DONE, FAULT_UPSTREAM},
+		{"data: {\"choices\":[{\"delta\":{\"content\":\"x\"},\"finish_reason\":\"\"}]}\n\n", FAULT_BROKEN}, /* as some write null */
 	};
 
 	for (size_t i = 0; i < COUNT_OF(streams); i++) {
