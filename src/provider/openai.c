@@ -129,13 +129,31 @@ static enum stop_reason read_stop(const char *reason)
 	return str_eq(reason, "stop") ? STOP_END : str_eq(reason, "length") ? STOP_LENGTH : str_eq(reason, "content_filter") ? STOP_FILTER : STOP_OTHER;
 }
 
+/* Text, or a list of parts as servers of OpenAI's kin give it: those that are no text (thinking, references) are none of the answer. */
+static enum rc take_content(struct call *call, const struct value *content)
+{
+	enum rc rc = RC_OK;
+
+	if (content == NULL || content->type == VALUE_NULL || content->type == VALUE_STRING)
+		return call_deliver_value(call, content);
+	if (content->type != VALUE_ARRAY)
+		return call_fail(call, FAULT_BROKEN, RC_PROTOCOL, "content is no text");
+	for (size_t i = 0; rc == RC_OK && i < content->u.array.count; i++) {
+		const struct value *item = content->u.array.items[i];
+
+		if (str_eq(value_text(value_get(item, "type"), ""), "text"))
+			rc = call_deliver_value(call, value_get(item, "text"));
+	}
+	return rc;
+}
+
 /* `part` is a choice's "message" or "delta". */
 static enum rc take_choice(struct call *call, const struct value *choice, const char *part)
 {
 	const struct value *text = value_get(choice, part), *refusal = value_get(text, "refusal");
 	const char *reason = value_text(value_get(choice, "finish_reason"), "");
 	struct chat *chat = call->protocol;
-	enum rc rc = call_deliver_value(call, value_get(text, "content"));
+	enum rc rc = take_content(call, value_get(text, "content"));
 
 	if (rc == RC_OK && refusal != NULL && refusal->type == VALUE_STRING && refusal->u.string.len > 0) {
 		chat->refused = true;

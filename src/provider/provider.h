@@ -48,7 +48,7 @@ struct provider_request {
 	int64_t deadline_us;
 	int idle_ms, watch_fd, tick_ms; /* as in struct http_call */
 
-	/* Text as it comes, in whole UTF-8 characters: many times where streamed, once where not. A result other than RC_OK cancels the call. */
+	/* Text as it comes, in whole UTF-8 characters: many times where streamed, once for each part where not. A result other than RC_OK cancels the call. */
 	enum rc (*on_text)(void *user, const char *text, size_t n);
 	enum rc (*on_rest)(void *user); /* no more text is at hand for now: what has been handed over is to go out. May be NULL */
 	enum rc (*on_tick)(void *user); /* may be NULL */

@@ -380,6 +380,22 @@ START_TEST(a_refusal_is_text_that_was_held_back)
 }
 END_TEST
 
+/* As servers of the protocol's kin give it that think, or cite: the text alone is the answer. */
+START_TEST(text_may_come_in_parts)
+{
+	static const char parts[] = "[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":\"hm\"}]},{\"type\":\"text\",\"text\":\"Dear \"},"
+				    "{\"type\":\"reference\",\"reference_ids\":[1]},7,{\"type\":\"text\"},{\"type\":\"text\",\"text\":\"couple\"}]";
+	const char *body = arena_printf(arena, "{\"choices\":[{\"message\":{\"content\":%s},\"finish_reason\":\"stop\"}]}", parts);
+
+	ck_assert_int_eq(plain(body, strlen(body)), RC_OK);
+	ck_assert_str_eq(buf_text(&seen.text), "Dear couple");
+	ck_assert_uint_eq(result.text_bytes, 11);
+	buf_clear(&seen.text);
+	ck_assert_int_eq(stream(arena_printf(arena, "data: {\"choices\":[{\"delta\":{\"content\":%s}}]}\n\n" FINISH("stop") DONE, parts)), RC_OK);
+	ck_assert_str_eq(buf_text(&seen.text), "Dear couple");
+}
+END_TEST
+
 START_TEST(nonsense_is_no_usage)
 {
 	static const char *const usages[] = {
@@ -420,6 +436,8 @@ START_TEST(plain_garbage_is_broken)
 		{"{\"choices\":[5]}", 15, FAULT_BROKEN},
 		{"{\"choices\":[{\"message\":{\"content\":\"a\\u0000b\"}}]}", 48, FAULT_BROKEN},
 		{"{\"choices\":[{\"message\":{\"content\":\"a\xFF" "b\"}}]}", 43, FAULT_BROKEN},
+		{"{\"choices\":[{\"message\":{\"content\":5},\"finish_reason\":\"stop\"}]}", 62, FAULT_BROKEN},
+		{"{\"choices\":[{\"message\":{\"content\":{\"text\":\"x\"}},\"finish_reason\":\"stop\"}]}", 73, FAULT_BROKEN},
 		{"{\"error\":{\"message\":\"" SECRET "\"}}", 38, FAULT_UPSTREAM},
 	};
 
@@ -878,6 +896,7 @@ static TCase *plain_answers(void)
 	tcase_add_test(tcase, json_is_asked_for_in_words_where_no_form_fits);
 	tcase_add_test(tcase, stop_reasons_have_their_names);
 	tcase_add_test(tcase, a_refusal_is_text_that_was_held_back);
+	tcase_add_test(tcase, text_may_come_in_parts);
 	tcase_add_test(tcase, nonsense_is_no_usage);
 	tcase_add_test(tcase, plain_garbage_is_broken);
 	tcase_add_test(tcase, answers_have_caps);
