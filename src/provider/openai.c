@@ -147,6 +147,19 @@ static enum rc take_content(struct call *call, const struct value *content)
 	return rc;
 }
 
+/* Of an object, or of a choice in it, as gateways tell that the provider behind them failed. */
+static bool has_error(const struct value *object)
+{
+	const struct value *error = value_get(object, "error");
+
+	return error != NULL && error->type != VALUE_NULL;
+}
+
+static enum rc fail_with_error(struct call *call)
+{
+	return call_fail(call, FAULT_UPSTREAM, RC_UNAVAILABLE, "error in place of an answer");
+}
+
 /* `part` is a choice's "message" or "delta". */
 static enum rc take_choice(struct call *call, const struct value *choice, const char *part)
 {
@@ -159,6 +172,8 @@ static enum rc take_choice(struct call *call, const struct value *choice, const 
 		chat->refused = true;
 		rc = call_deliver_value(call, refusal);
 	}
+	if (rc == RC_OK && (has_error(choice) || str_eq(reason, "error")))
+		return fail_with_error(call);
 	if (*reason != '\0') { /* some write "" for null, with each piece */
 		call->result->stop = chat->refused ? STOP_FILTER : read_stop(reason);
 		call->complete = true;
@@ -178,13 +193,13 @@ static void take_usage(struct call *call, const struct value *usage, size_t text
 /* The whole of a plain answer, or one event of a stream: both hold an error, or choices, or usage, or the last two. */
 static enum rc take_object(struct call *call, const struct value *object, const char *part)
 {
-	const struct value *choices = value_get(object, "choices"), *error = value_get(object, "error");
+	const struct value *choices = value_get(object, "choices");
 	size_t text_before = call->result->text_bytes;
 	enum rc rc = RC_OK;
 
-	if (error != NULL && error->type != VALUE_NULL)
-		return call_fail(call, FAULT_UPSTREAM, RC_UNAVAILABLE, "error in place of an answer");
-	if (choices != NULL && choices->type == VALUE_ARRAY && choices->u.array.count > 0)
+	if (has_error(object))
+		rc = fail_with_error(call);
+	else if (choices != NULL && choices->type == VALUE_ARRAY && choices->u.array.count > 0)
 		rc = take_choice(call, choices->u.array.items[0], part);
 	take_usage(call, value_get(object, "usage"), text_before);
 	return rc;

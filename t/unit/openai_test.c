@@ -450,6 +450,31 @@ START_TEST(plain_garbage_is_broken)
 }
 END_TEST
 
+/* As gateways tell it whose provider failed on the way: in the choice, with a 200 and with what it had said. */
+START_TEST(a_choice_can_be_an_error)
+{
+	static const char *const choices[] = {
+		"{\"%s\":{\"content\":\"x\"},\"finish_reason\":\"error\"}",
+		"{\"%s\":{\"content\":\"x\"},\"finish_reason\":\"stop\",\"error\":{\"code\":502,\"message\":\"" SECRET "\"}}",
+	};
+	static const char usage[] = "{\"prompt_tokens\":19,\"completion_tokens\":10}";
+
+	for (size_t i = 0; i < COUNT_OF(choices); i++) {
+		const char *body = arena_printf(arena, "{\"choices\":[%s],\"usage\":%s}", arena_printf(arena, choices[i], "message"), usage);
+
+		request.stream = script.chunked = false;
+		ck_assert_int_ne(plain(body, strlen(body)), RC_OK);
+		ck_assert_int_eq(result.fault, FAULT_UPSTREAM);
+		ck_assert_int_eq(result.usage.completion, 10);
+		body = arena_printf(arena, "data: {\"choices\":[%s]}\n\n" DONE, arena_printf(arena, choices[i], "delta"));
+		ck_assert_int_ne(stream(body), RC_OK);
+		ck_assert_int_eq(result.fault, FAULT_UPSTREAM);
+	}
+	ck_assert_int_ne(stream(arena_printf(arena, DELTA("x") "data: {\"error\":{},\"choices\":[],\"usage\":%s}\n\n", usage)), RC_OK);
+	ck_assert_int_eq(result.usage.completion, 10); /* an error may come with a report */
+}
+END_TEST
+
 START_TEST(answers_have_caps)
 {
 	size_t n = (4u << 20) + 100;
@@ -899,6 +924,7 @@ static TCase *plain_answers(void)
 	tcase_add_test(tcase, text_may_come_in_parts);
 	tcase_add_test(tcase, nonsense_is_no_usage);
 	tcase_add_test(tcase, plain_garbage_is_broken);
+	tcase_add_test(tcase, a_choice_can_be_an_error);
 	tcase_add_test(tcase, answers_have_caps);
 	tcase_add_test(tcase, statuses_are_faults);
 	tcase_add_test(tcase, a_bad_status_does_not_wait_for_its_body);
