@@ -14,9 +14,16 @@
 
 #include "base/str.h"
 
+/* What json-c takes for a value, and a little more: an object begins with a table for 16 members, an array with 32 places. Two bytes of text can be four hundred times as much. */
+#define OBJECT_BYTES 1024u
+#define ARRAY_BYTES 512u
+#define SCALAR_BYTES 64u
+#define TREE_MAX (16u << 20) /* bytes of a text's values, besides their text */
+
 struct scan {
 	const char *text;
 	size_t n, at;
+	size_t tree;    /* bytes that its values will take */
 	size_t members; /* colons outside of strings: how many members the text gives its objects */
 	bool nul;       /* the last string has a NUL in it */
 	const char *wrong;
@@ -142,6 +149,7 @@ static bool scan_string(struct scan *scan)
 static bool scan_mark(struct scan *scan, char c)
 {
 	scan->at++;
+	scan->tree += c == '{' ? OBJECT_BYTES : c == '[' ? ARRAY_BYTES : 0;
 	if (c != ':')
 		return true;
 	scan->members++;
@@ -171,15 +179,14 @@ static bool scan_all(struct scan *scan)
 	while (good && scan->at < scan->n) {
 		char c = peek(scan);
 
-		if (c == '"') {
-			good = scan_string(scan);
-		} else if (c == '-' || is_digit(c)) {
-			good = scan_number(scan);
-		} else if (c != '\0' && strchr(" \t\r\n{}[]:,", c) != NULL) {
+		if (c != '\0' && strchr(" \t\r\n{}[]:,", c) != NULL) {
 			good = scan_mark(scan, c);
 		} else {
-			good = scan_word(scan);
+			scan->tree += SCALAR_BYTES;
+			good = c == '"' ? scan_string(scan) : c == '-' || is_digit(c) ? scan_number(scan) : scan_word(scan);
 		}
+		if (good && scan->tree > TREE_MAX)
+			good = refuse(scan, "the text has too many values");
 	}
 	return good;
 }

@@ -132,6 +132,37 @@ START_TEST(bounds_the_depth)
 }
 END_TEST
 
+/* An array of so many of them. */
+static enum rc list(const char *item, size_t count, struct json_error *error)
+{
+	struct arena *large = arena_new(64u << 20);
+	struct value *value;
+	struct buf text;
+	enum rc rc;
+
+	buf_init(&text, large, 8u << 20);
+	for (size_t i = 0; i < count; i++)
+		buf_strings(&text, i == 0 ? "[" : ",", item, NULL);
+	ck_assert_int_eq(buf_puts(&text, "]"), RC_OK);
+	rc = json_parse(large, text.data, text.len, &value, error);
+	arena_free(large);
+	return rc;
+}
+
+START_TEST(bounds_what_a_text_grows_to)
+{
+	static const char *const items[] = {"{}", "[]", "{\"a\":1}", "0", "\"\""};
+	struct json_error error = {0};
+
+	for (size_t i = 0; i < COUNT_OF(items); i++) {
+		ck_assert_int_eq(list(items[i], 10000, NULL), RC_OK);
+		ck_assert_msg(list(items[i], 300000, &error) == RC_INVALID, "%s", items[i]);
+		ck_assert_str_eq(error.reason, "the text has too many values");
+	}
+	ck_assert_int_eq(list("0", 128000, NULL), RC_OK); /* as many as a request has room for */
+}
+END_TEST
+
 START_TEST(ends_with_its_arena)
 {
 	struct arena *small = arena_new(300);
@@ -157,6 +188,7 @@ int main(void)
 	tcase_add_loop_test(tc, refuses, 0, (int)COUNT_OF(bad));
 	tcase_add_test(tc, refuses_a_nul_byte);
 	tcase_add_test(tc, bounds_the_depth);
+	tcase_add_test(tc, bounds_what_a_text_grows_to);
 	tcase_add_test(tc, ends_with_its_arena);
 	suite_add_tcase(suite, tc);
 	srunner_set_tap(runner, "-");
