@@ -159,6 +159,8 @@ static void look_at_url(const struct look *look, const char *name, const char *u
 {
 	if (*url && !http_url_valid(url))
 		fault(look, name, "must be a URL with http:// or https:// and a host");
+	else if (strpbrk(url, "?#") != NULL)
+		fault(look, name, "may have no ? or #: the path of each call is written behind it");
 }
 
 static void look_at_providers(const struct look *look)

@@ -236,6 +236,7 @@ subtest 'configtest and settings' => sub {
 		["tls_ca_file = $dir/blank.key", 'no certificate'], ["tls_ca_file = $dir/absent", 'No such file'], ['default_model = foo/bar', 'no provider "foo"'],
 		['openai.base_url = foo', 'must be a URL'], ['openai.base_url = api.openai.com/v1', 'must be a URL'], ['anthropic.base_url = ftp://127.0.0.1', 'must be a URL'],
 		['local.base_url = http:///v1', 'must be a URL'], ['local.base_url = https://a host/', 'must be a URL'], ['local.base_url = http://', 'must be a URL'],
+		['openai.base_url = http://h/v1?version=1', 'may have no ? or #'], ['openai.base_url = http://h/v1#x', 'may have no ? or #'],
 		['local.base_url = http://:8080/v1', 'must be a URL'], ['local.base_url = http://h:99999/v1', 'must be a URL'], ['database = s3cret=1', 'is no connection string'],
 		['database = postgresql://u:s3cret@h/d?nonsense=1', 'is no connection string']);
 	spew('empty.key', '');
