@@ -412,10 +412,10 @@ static enum rc translate(struct exchange *ex, CURLcode code)
 		return RC_OK;
 	if (ex->rc != RC_OK)
 		return end_with(ex, ex->rc, "ended by us");
+	if (code == CURLE_WRITE_ERROR || (code == CURLE_OUT_OF_MEMORY && ex->outcome->status != 0 && !ex->headed)) /* as libcurl calls a line past its own cap */
+		return end_with(ex, RC_PROTOCOL, "headers without end");
 	if (code == CURLE_OUT_OF_MEMORY)
 		return end_with(ex, RC_NOMEM, detail);
-	if (code == CURLE_WRITE_ERROR)
-		return end_with(ex, RC_PROTOCOL, "headers without end");
 	if (ex->outcome->sent)
 		return end_with(ex, RC_PROTOCOL, code == CURLE_COULDNT_CONNECT ? "connection lost before the answer" : detail); /* by open_socket */
 	return end_with(ex, code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL ? RC_INVALID : RC_UNAVAILABLE, detail);
