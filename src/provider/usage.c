@@ -40,7 +40,10 @@ void usage_read_openai(const struct value *object, struct usage *usage)
 		.cached = read_count(value_get(object, "prompt_tokens_details"), "cached_tokens"),
 		.reasoning = read_count(value_get(object, "completion_tokens_details"), "reasoning_tokens"),
 	};
+	int64_t total = read_count(object, "total_tokens");
 
+	if (read.prompt >= 0 && read.completion >= 0 && total > read.prompt + read.completion)
+		read.completion = total - read.prompt;
 	settle_on(usage, read);
 }
 

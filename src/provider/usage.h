@@ -6,8 +6,9 @@
 
 #include "provider/provider.h"
 
-/* OpenAI's `usage` object: its totals hold the cached and the reasoning tokens. A total that is missing, negative or absurdly large, or smaller than
- * its own part, leaves *usage unreported. */
+/* OpenAI's `usage` object: its counts hold the cached and the reasoning tokens. Servers of its kin (xAI, Gemini) count what was reasoned beside the completion, and
+ * bill it as that: what total_tokens holds beyond prompt and completion is completion. A count that is missing, negative or absurdly large, or smaller than its own
+ * part, leaves *usage unreported. */
 void usage_read_openai(const struct value *object, struct usage *usage);
 
 /* Anthropic's, which come in parts: members of a later object replace those of an earlier one, but for null. Its cache reads and writes stand beside its

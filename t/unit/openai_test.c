@@ -419,6 +419,31 @@ START_TEST(nonsense_is_no_usage)
 }
 END_TEST
 
+/* Some count what was reasoned beside the completion, with or without saying so: their total tells. */
+START_TEST(a_total_beyond_its_parts_is_completion)
+{
+	static const struct {
+		const char *usage;
+		int64_t completion;
+	} usages[] = {
+		{"{\"prompt_tokens\":32,\"completion_tokens\":9,\"total_tokens\":135,\"completion_tokens_details\":{\"reasoning_tokens\":94}}", 103},
+		{"{\"prompt_tokens\":20,\"completion_tokens\":198,\"total_tokens\":623}", 603},
+		{"{\"prompt_tokens\":20,\"completion_tokens\":198,\"total_tokens\":218}", 198},
+		{"{\"prompt_tokens\":20,\"completion_tokens\":198,\"total_tokens\":7}", 198},
+		{"{\"prompt_tokens\":20,\"completion_tokens\":198,\"total_tokens\":null}", 198},
+		{"{\"prompt_tokens\":20,\"completion_tokens\":198,\"total_tokens\":99999999999}", 198},
+	};
+
+	for (size_t i = 0; i < COUNT_OF(usages); i++) {
+		const char *body = arena_printf(arena, "{\"choices\":[{\"message\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}],\"usage\":%s}", usages[i].usage);
+
+		ck_assert_int_eq(plain(body, strlen(body)), RC_OK);
+		ck_assert_msg(result.usage.reported, "%s", usages[i].usage);
+		ck_assert_int_eq(result.usage.completion, usages[i].completion);
+	}
+}
+END_TEST
+
 START_TEST(plain_garbage_is_broken)
 {
 	static const struct {
@@ -923,6 +948,7 @@ static TCase *plain_answers(void)
 	tcase_add_test(tcase, a_refusal_is_text_that_was_held_back);
 	tcase_add_test(tcase, text_may_come_in_parts);
 	tcase_add_test(tcase, nonsense_is_no_usage);
+	tcase_add_test(tcase, a_total_beyond_its_parts_is_completion);
 	tcase_add_test(tcase, plain_garbage_is_broken);
 	tcase_add_test(tcase, a_choice_can_be_an_error);
 	tcase_add_test(tcase, answers_have_caps);
