@@ -11,8 +11,6 @@
 #include "provider/call.h"
 #include "provider/usage.h"
 
-#define FENCE "```"
-
 /* What the models differ in. */
 struct family {
 	const char *prefix; /* of the model's name */
@@ -157,19 +155,6 @@ static void take_usage(struct call *call, const struct value *usage, bool last)
 		usage_read_anthropic(usage, last, &dialogue->parts, &call->result->usage);
 }
 
-/* JSON in a Markdown fence, as models give it against all instruction: what is within. */
-static void unfence(const char **text, size_t *n)
-{
-	const char *line, *end = *text + *n;
-
-	while (end > *text && (end[-1] == '\n' || end[-1] == ' '))
-		end--;
-	if (!str_starts(*text, FENCE) || end - *text < 6 || memcmp(end - 3, FENCE, 3) != 0 || (line = memchr(*text, '\n', *n)) == NULL || line >= end - 3)
-		return;
-	*n = (size_t)(end - 3 - (line + 1));
-	*text = line + 1;
-}
-
 /* Blocks that are no text (thinking, tools) are none of the answer. */
 static enum rc gather_text(const struct value *blocks, struct buf *text)
 {
@@ -195,8 +180,7 @@ static enum rc take_message(struct call *call, const struct value *message)
 		return call_fail(call, FAULT_OURS, text.rc, "out of memory");
 	bytes = buf_text(&text);
 	n = text.len;
-	if (wants_json(call->request))
-		unfence(&bytes, &n);
+	call_unfence(call, &bytes, &n);
 	call->complete = call->complete || n > 0;
 	return call_deliver(call, bytes, n);
 }

@@ -12,6 +12,7 @@
 #define EVENT_MAX (256u * 1024u) /* bytes of one line, and of one event, of a stream */
 #define URL_MAX (64u * 1024u)
 #define SCRATCH_MAX (PROVIDER_ANSWER_MAX * 8u) /* a tree is larger than its text */
+#define FENCE "```"
 
 void call_begin(struct call *call, const struct provider_access *access, struct arena *arena, const struct provider_request *request,
                 struct provider_result *result)
@@ -38,6 +39,20 @@ enum rc call_ask_for_json(struct buf *buf, const struct schema *output)
 		return buf->rc;
 	buf_puts(buf, " It must be valid against this JSON Schema:\n");
 	return value_write(buf, schema_json(output), 0);
+}
+
+/* Models give it so against all instruction. */
+void call_unfence(const struct call *call, const char **text, size_t *n)
+{
+	const char *line, *end = *text + *n;
+
+	while (end > *text && (end[-1] == '\n' || end[-1] == ' '))
+		end--;
+	if ((!call->request->json && call->request->output == NULL) || !str_starts(*text, FENCE) || end - *text < 6 || memcmp(end - 3, FENCE, 3) != 0 ||
+	    (line = memchr(*text, '\n', *n)) == NULL || line >= end - 3)
+		return;
+	*n = (size_t)(end - 3 - (line + 1));
+	*text = line + 1;
 }
 
 static void free_scratch(void *scratch)

@@ -39,6 +39,9 @@ enum rc call_ask_for_json(struct buf *buf, const struct schema *output);
 /* Posts to base_url + path. RC_OK: status 200, and the body came to its end (or the call is complete); else the fault is in the result. */
 enum rc call_post(struct call *call, const char *path, const struct http_header *headers, size_t header_count, const struct buf *body) MUST_CHECK;
 
+/* A whole answer, where JSON was asked for and stands in a Markdown fence: what is within. The text is NUL-terminated. */
+void call_unfence(const struct call *call, const char **text, size_t *n);
+
 /* Parses JSON of the upstream into memory that lasts until the next is parsed: an answer has thousands of events. What is none, or no object, is FAULT_BROKEN. */
 enum rc call_parse(struct call *call, const char *text, size_t n, struct value **out) MUST_CHECK;
 

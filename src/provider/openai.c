@@ -132,10 +132,14 @@ static enum stop_reason read_stop(const char *reason)
 /* Text, or a list of parts as servers of OpenAI's kin give it: those that are no text (thinking, references) are none of the answer. */
 static enum rc take_content(struct call *call, const struct value *content)
 {
+	const char *text = value_text(content, NULL);
+	size_t n = text == NULL ? 0 : content->u.string.len;
 	enum rc rc = RC_OK;
 
-	if (content == NULL || content->type == VALUE_NULL || content->type == VALUE_STRING)
-		return call_deliver_value(call, content);
+	if (!call->request->stream && text != NULL)
+		call_unfence(call, &text, &n);
+	if (text != NULL || content == NULL || content->type == VALUE_NULL)
+		return call_deliver(call, text, n);
 	if (content->type != VALUE_ARRAY)
 		return call_fail(call, FAULT_BROKEN, RC_PROTOCOL, "content is no text");
 	for (size_t i = 0; rc == RC_OK && i < content->u.array.count; i++) {

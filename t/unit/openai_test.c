@@ -419,6 +419,19 @@ START_TEST(nonsense_is_no_usage)
 }
 END_TEST
 
+START_TEST(json_is_taken_out_of_its_fence)
+{
+	const char *body = "{\"choices\":[{\"message\":{\"content\":\"```json\\n{\\\"a\\\":1}\\n```\\n\"},\"finish_reason\":\"stop\"}]}";
+
+	ck_assert_int_eq(plain(body, strlen(body)), RC_OK);
+	ck_assert_str_eq(buf_text(&seen.text), "```json\n{\"a\":1}\n```\n"); /* a text may begin and end so */
+	buf_clear(&seen.text);
+	request.json = true;
+	ck_assert_int_eq(plain(body, strlen(body)), RC_OK);
+	ck_assert_str_eq(buf_text(&seen.text), "{\"a\":1}\n");
+}
+END_TEST
+
 /* Some count what was reasoned beside the completion, with or without saying so: their total tells. */
 START_TEST(a_total_beyond_its_parts_is_completion)
 {
@@ -948,6 +961,7 @@ static TCase *plain_answers(void)
 	tcase_add_test(tcase, a_refusal_is_text_that_was_held_back);
 	tcase_add_test(tcase, text_may_come_in_parts);
 	tcase_add_test(tcase, nonsense_is_no_usage);
+	tcase_add_test(tcase, json_is_taken_out_of_its_fence);
 	tcase_add_test(tcase, a_total_beyond_its_parts_is_completion);
 	tcase_add_test(tcase, plain_garbage_is_broken);
 	tcase_add_test(tcase, a_choice_can_be_an_error);
