@@ -1,5 +1,5 @@
 /*
- * check.c - a JSON output is parsed and checked against its schema, whatever the provider promised.
+ * check.c - a JSON output is parsed and checked against its schema, whatever the provider promised; a text has a word at least.
  *
  * What is wrong with it exactly would be the model's own words: they go back to the model (repair.c), but neither to the caller nor into the log.
  */
@@ -59,9 +59,18 @@ enum rc check_output(struct request *rq)
 	return rc == RC_OK ? check_schema(rq, parsed) : rc;
 }
 
+/* A model that has reasoned its tokens away, or was held back, before its first word: not one that ended with nothing to say. */
+static bool is_void(const struct request *rq)
+{
+	return !rq->admission.cached && rq->text.len == 0 && rq->result.stop != STOP_END;
+}
+
 enum rc step_check(struct request *rq)
 {
-	enum rc rc = rq->endpoint->format == OUTPUT_JSON ? check_output(rq) : RC_OK;
+	enum rc rc;
 
+	if (rq->endpoint->format != OUTPUT_JSON)
+		return is_void(rq) ? request_fail(rq, PROBLEM_INVALID_GENERATION, "the model's answer has no word") : RC_OK;
+	rc = check_output(rq);
 	return rc == RC_OK || rc == RC_INVALID ? RC_OK : request_fail(rq, PROBLEM_INTERNAL, "out of memory");
 }

@@ -115,6 +115,20 @@ subtest 'a whole answer is charged as the provider reports it, also where that i
 	ok !$row->{estimated}, 'no estimate';
 };
 
+subtest 'an answer without a word, that its model did not end so, is none' => sub {
+	for my $finish (qw(length content_filter tool_calls)) {
+		my $words = "finish=$finish tokens=40 prompt=7 nostamp text=";
+		my $plain = $h->post($Wedding::EMAIL, email(directive($words)), key => $s->{key});
+		problem $plain, 502, 'invalid_generation', "$finish: plain";
+		problem $h->post($Wedding::EMAIL, email(directive($words), stream => JSON::PP::true), key => $s->{key}), 502, 'invalid_generation', "$finish: a stream";
+		my $row = row_of($plain);
+		is "$row->{state} $row->{error_message} $row->{completion_tokens}", 'failed invalid_generation 40', 'the row says so, and what it used is charged';
+	}
+	my $r = $h->post($Wedding::EMAIL, email(directive('finish=stop nostamp text=')), key => $s->{key});
+	is $r->status, 200, 'one that ends with nothing to say is an answer';
+	is $r->json->{template}, '', 'of nothing';
+};
+
 subtest 'a generation that breaks its schema' => sub {
 	for my $words ('json={"title": 7}', 'text=no JSON at all') {
 		my $r = $h->post($Wedding::FORM, form(directive($words)), key => $h->supplier('enterprise')->{key});

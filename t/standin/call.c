@@ -143,8 +143,9 @@ static void make_piece(struct call *call)
 		n = call->sent + 1 == call->pieces ? left : whole_characters(call->reply.data + call->reply_at, n, left);
 		text_add(&piece, call->reply.data + call->reply_at, n);
 		call->reply_at += n;
-		return;
 	}
+	if (call->reply.len > 0 || call->plan.text != NULL)
+		return;
 	if (call->stream && !call->plan.nostamp)
 		text_printf(&piece, "<t=%lld> ", microseconds());
 	text_printf(&piece, "%s ", words[call->sent % WORD_COUNT]);
