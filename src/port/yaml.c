@@ -6,6 +6,7 @@
 #include "port/yaml.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
@@ -129,13 +130,25 @@ static bool looks_float(const char *s)
 	return *s == '\0';
 }
 
+/* Of digits that 64 bits do not hold; strtod knows no octal ones. */
+static double large(const char *digits_from, int base)
+{
+	double number = 0;
+
+	if (base == 10)
+		return strtod(digits_from, NULL);
+	for (; *digits_from != '\0'; digits_from++)
+		number = number * base + (*digits_from <= '9' ? *digits_from - '0' : (*digits_from | 0x20) - 'a' + 10);
+	return number;
+}
+
 static struct value *integer(struct reader *rd, const char *digits_from, int base)
 {
 	long long number;
 
 	errno = 0;
 	number = strtoll(digits_from, NULL, base);
-	return errno == 0 ? value_int(rd->arena, number) : value_number(rd->arena, strtod(digits_from, NULL));
+	return errno == 0 ? value_int(rd->arena, number) : value_number(rd->arena, large(digits_from, base));
 }
 
 /* A plain scalar by the core schema; NULL when out of memory. */
@@ -172,6 +185,8 @@ static enum rc read_scalar(struct reader *rd, struct value **out)
 	*out = quoted ? value_string(rd->arena, text, len) : plain(rd, text, len);
 	if (*out == NULL)
 		return RC_NOMEM;
+	if ((*out)->type == VALUE_NUMBER && !isfinite((*out)->u.number))
+		return refuse(rd, "the number is too large; put it in quotes if text is meant");
 	(*out)->quoted = quoted;
 	return RC_OK;
 }
