@@ -66,15 +66,22 @@ static size_t ascii_prefix(const char *s, size_t n)
 	return i;
 }
 
-bool str_utf8_valid(const char *s, size_t n)
+size_t str_utf8_prefix(const char *s, size_t n)
 {
-	for (size_t i = ascii_prefix(s, n), len; i < n; i += ascii_prefix(s + i, n - i)) {
+	size_t i = ascii_prefix(s, n);
+
+	for (size_t len; i < n; i += ascii_prefix(s + i, n - i)) {
 		len = sequence((const unsigned char *)s + i, n - i);
 		if (len == 0)
-			return false;
+			return i;
 		i += len;
 	}
-	return true;
+	return n;
+}
+
+bool str_utf8_valid(const char *s, size_t n)
+{
+	return str_utf8_prefix(s, n) == n;
 }
 
 /* Marks the bytes that end a plain stretch, and perhaps some behind the first of them: x - n borrows into the top bit of a byte below n that had none itself, and a

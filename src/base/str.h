@@ -16,6 +16,9 @@ bool str_starts(const char *s, const char *prefix); /* case counts */
 /* Whether the bytes are well-formed UTF-8 (RFC 3629: no surrogates, nothing overlong, nothing past U+10FFFF). */
 bool str_utf8_valid(const char *s, size_t n);
 
+/* How many bytes at the start are. */
+size_t str_utf8_prefix(const char *s, size_t n);
+
 /* How many bytes at the start stand in a JSON string as they are: up to the first control character, quote or backslash, or 0xED, which may begin half
  * of a surrogate pair. */
 size_t str_json_plain(const char *s, size_t n);

@@ -14,9 +14,13 @@ static enum rc complain_json(const char *text, const struct json_error *error)
 {
 	unsigned line = 1, column = 1;
 
+	if (error->offset == JSON_SOMEWHERE) {
+		fprintf(stderr, "stdin: %s\n", error->reason);
+		return RC_INVALID;
+	}
 	for (size_t i = 0; i < error->offset; i++) {
 		line += text[i] == '\n';
-		column = text[i] == '\n' ? 1 : column + 1;
+		column = text[i] == '\n' ? 1 : column + (((unsigned char)text[i] & 0xC0) != 0x80);
 	}
 	fprintf(stderr, "stdin:%u:%u: %s\n", line, column, error->reason);
 	return RC_INVALID;

@@ -26,6 +26,7 @@ struct scan {
 	size_t tree;    /* bytes that its values will take */
 	size_t members; /* colons outside of strings: how many members the text gives its objects */
 	bool nul;       /* the last string has a NUL in it */
+	struct arena *measure; /* where a number that no double holds is looked for: json-c does not tell where it was */
 	const char *wrong;
 };
 
@@ -52,6 +53,13 @@ static unsigned skip_digits(struct scan *scan)
 	for (; is_digit(peek(scan)); count++)
 		scan->at++;
 	return count;
+}
+
+static bool fits(struct arena *arena, const char *text, size_t len)
+{
+	const char *number = arena_strndup(arena, text, len);
+
+	return number == NULL || isfinite(strtod(number, NULL));
 }
 
 /* The grammar of RFC 8259 §6, and whether json-c can hold it. */
@@ -82,9 +90,9 @@ static bool scan_number(struct scan *scan)
 		if (skip_digits(scan) == 0)
 			return refuse(scan, "a number has no digits in its exponent");
 	}
-	if (!whole)
-		return true;
 	len = scan->at - start;
+	if (!whole)
+		return scan->measure == NULL || fits(scan->measure, scan->text + start, len);
 	if (len >= sizeof integer)
 		return refuse(scan, "a number is too large");
 	memcpy(integer, scan->text + start, len);
@@ -287,6 +295,21 @@ static enum rc parse_tree(const char *text, size_t n, struct json_object **out, 
 	return problem == json_tokener_success ? RC_OK : fail(error, end, reason_of(problem));
 }
 
+static size_t find_too_large(struct arena *arena, const char *text, size_t n)
+{
+	struct scan scan = {.text = text, .n = n, .measure = arena};
+
+	(void)scan_all(&scan);
+	return scan.at;
+}
+
+const char *json_error_place(struct arena *arena, const struct json_error *error)
+{
+	const char *place = error->offset == JSON_SOMEWHERE ? NULL : arena_printf(arena, "at byte %zu: ", error->offset);
+
+	return place == NULL ? "" : place;
+}
+
 enum rc json_parse(struct arena *arena, const char *text, size_t n, struct value **out, struct json_error *error)
 {
 	struct scan scan = {.text = text, .n = n};
@@ -297,7 +320,7 @@ enum rc json_parse(struct arena *arena, const char *text, size_t n, struct value
 	if (n > INT32_MAX)
 		return fail(error, 0, "the text is too long");
 	if (!str_utf8_valid(text, n))
-		return fail(error, 0, "the text is not UTF-8");
+		return fail(error, str_utf8_prefix(text, n), "the text is not UTF-8");
 	if (!scan_all(&scan))
 		return fail(error, scan.at, scan.wrong);
 	rc = parse_tree(text, n, &tree, error);
@@ -308,6 +331,6 @@ enum rc json_parse(struct arena *arena, const char *text, size_t n, struct value
 	if (*out == NULL)
 		return RC_NOMEM;
 	if (cv.too_large)
-		return fail(error, 0, "a number is too large");
-	return cv.members == scan.members ? RC_OK : fail(error, 0, "an object has a member twice");
+		return fail(error, find_too_large(arena, text, n), "a number is too large");
+	return cv.members == scan.members ? RC_OK : fail(error, JSON_SOMEWHERE, "an object has a member twice");
 }

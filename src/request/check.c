@@ -53,7 +53,7 @@ enum rc check_output(struct request *rq)
 	if (rc == RC_INVALID && rq->result.stop == STOP_LENGTH)
 		buf_printf(&rq->errors, "- it was cut at its ceiling of %d tokens: be shorter\n", rq->max_tokens);
 	if (rc == RC_INVALID)
-		buf_printf(&rq->errors, "- it is not JSON: at byte %zu: %s\n", error.offset, error.reason);
+		buf_printf(&rq->errors, "- it is not JSON: %s%s\n", json_error_place(rq->arena, &error), error.reason);
 	if (rc == RC_INVALID)
 		return break_off(rq, "the model's answer is not JSON");
 	return rc == RC_OK ? check_schema(rq, parsed) : rc;

@@ -24,7 +24,7 @@ static enum rc parse_body(struct request *rq, const struct value **out)
 		return request_fail(rq, PROBLEM_INTERNAL, "out of memory");
 	if (rc != RC_OK) {
 		rq->faults.items[rq->faults.count++] = (struct schema_fault){
-			.path = "", .reason = arena_printf(rq->arena, "at byte %zu: %s", error.offset, error.reason)};
+			.path = "", .reason = arena_printf(rq->arena, "%s%s", json_error_place(rq->arena, &error), error.reason)};
 		return request_fail(rq, PROBLEM_INVALID_JSON, error.reason);
 	}
 	if (body->type != VALUE_OBJECT)

@@ -184,6 +184,12 @@ subtest 'render' => sub {
 	is($out, '', 'and prints no messages');
 	is(ctl("{\n  oops", 'render', $file), 2, 'bad JSON');
 	like($err, qr/^stdin:2:\d+: /, 'has its line');
+	is(ctl("{\"input\": {},\n \"context\": {\"\x{c3}\x{a9}\": 1e400}}", 'render', $file), 2, 'a number without end');
+	is($err, "stdin:2:24: a number is too large\n", 'has its line, and its column in characters');
+	is(ctl("{\"input\":\n{\"a\": \"\x{ff}\"}}", 'render', $file), 2, 'bytes that are no text');
+	is($err, "stdin:2:8: the text is not UTF-8\n", 'have theirs');
+	is(ctl("{\"input\": {},\n\"input\": {}}", 'render', $file), 2, 'a member twice');
+	is($err, "stdin: an object has a member twice\n", 'is not said to be where it is not');
 	is(ctl('[]', 'render', $file), 2, 'not an object');
 	is(ctl('{"input": []}', 'render', $file), 2, 'a mistyped member');
 	like($err, qr/"input" must be an object/, 'is named');

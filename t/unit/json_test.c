@@ -102,7 +102,28 @@ START_TEST(refuses)
 
 	ck_assert_int_eq(json_parse(arena, bad[_i].text, strlen(bad[_i].text), &value, &error), RC_INVALID);
 	ck_assert_str_eq(error.reason, bad[_i].reason);
-	ck_assert_uint_le(error.offset, strlen(bad[_i].text));
+	ck_assert(error.offset <= strlen(bad[_i].text) || error.offset == JSON_SOMEWHERE);
+}
+END_TEST
+
+static const struct {
+	const char *text, *place;
+} places[] = {
+	{"[1, x", "at byte 4: "},
+	{"{\"a\": [1, 2.5, -1e400]}", "at byte 21: "},
+	{"{\"a\": 1e5, \"b\": 1e999}", "at byte 21: "},
+	{"{\"a\": \"\xc3\xa9\xff", "at byte 9: "},
+	{"[\"12345678\xe2\x82", "at byte 10: "},
+	{"{\"a\": {\"b\": 1, \"b\": 2}}", ""},
+};
+
+START_TEST(says_where)
+{
+	struct json_error error = {0};
+	struct value *value;
+
+	ck_assert_int_eq(json_parse(arena, places[_i].text, strlen(places[_i].text), &value, &error), RC_INVALID);
+	ck_assert_str_eq(json_error_place(arena, &error), places[_i].place);
 }
 END_TEST
 
@@ -186,6 +207,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_loop_test(tc, takes, 0, (int)COUNT_OF(good));
 	tcase_add_loop_test(tc, refuses, 0, (int)COUNT_OF(bad));
+	tcase_add_loop_test(tc, says_where, 0, (int)COUNT_OF(places));
 	tcase_add_test(tc, refuses_a_nul_byte);
 	tcase_add_test(tc, bounds_the_depth);
 	tcase_add_test(tc, bounds_what_a_text_grows_to);
