@@ -2,9 +2,11 @@
  * main.c - promptctl: the table of commands, and which row is meant.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/secret.h"
 #include "base/str.h"
@@ -94,6 +96,11 @@ static bool print_family(FILE *out, const char *word)
 	return found;
 }
 
+static int written(int status)
+{
+	return fflush(stdout) != 0 || ferror(stdout) ? (int)ctl_cannot("standard output: cannot be written") : status;
+}
+
 static int run(const struct ctl_command *command, int argc, char **argv, const char *database)
 {
 	struct ctl ctl = {.command = command, .arena = arena_new(ARENA_MAX), .argc = argc, .argv = argv, .database = database};
@@ -101,9 +108,7 @@ static int run(const struct ctl_command *command, int argc, char **argv, const c
 
 	if (ctl.arena == NULL)
 		return ctl_cannot("out of memory");
-	status = command->run(&ctl);
-	if (fflush(stdout) != 0 || ferror(stdout))
-		status = ctl_cannot("standard output: cannot be written");
+	status = written(command->run(&ctl));
 	arena_free(ctl.arena);
 	return status;
 }
@@ -123,8 +128,18 @@ static int dispatch(int argc, char **argv, const char *database)
 		return CTL_CANNOT;
 	}
 	if (print_family(help ? stdout : stderr, argv[0]))
-		return help ? CTL_DONE : CTL_CANNOT;
+		return written(help ? CTL_DONE : CTL_CANNOT);
 	return ctl_cannot("there is no command \"%s\": promptctl --help lists them", argv[0]);
+}
+
+/* Of the three standard streams, one that came closed would be the next file or connection that is opened: what is printed would go to the database.
+ * In its place comes what can no more be read, or written, than it. */
+static bool fill_streams(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+			return false;
+	return true;
 }
 
 int main(int argc, char **argv)
@@ -138,6 +153,8 @@ int main(int argc, char **argv)
 	const char *database = "";
 	int option;
 
+	if (!fill_streams())
+		return CTL_CANNOT;
 	if (secret_keep() != RC_OK) /* the keys of providers, the database's password */
 		ctl_cannot("core files cannot be turned off: %s", strerror(errno));
 	argv[0] = (char *)"promptctl";
@@ -145,10 +162,10 @@ int main(int argc, char **argv)
 		switch (option) {
 		case 'h':
 			print_help(stdout);
-			return CTL_DONE;
+			return written(CTL_DONE);
 		case 'v':
 			puts("promptctl " PACKAGE_VERSION);
-			return CTL_DONE;
+			return written(CTL_DONE);
 		case 'd':
 			database = optarg;
 			break;

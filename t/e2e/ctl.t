@@ -85,6 +85,7 @@ subtest 'help and usage' => sub {
 	is(ctl('', 'lint'), 2, 'an operand is missing');
 	is(ctl('', 'render', 'a', 'b'), 2, 'an operand is too much');
 	like($err, qr/"b" is too much/, 'named');
+	is(system("'$promptctl' $_ >/dev/full 2>'$dir/err'") >> 8, 2, "$_ where there is no room") for '--help', '--version', 'key --help', 'lint --help';
 };
 
 my $good = <<'END';
@@ -548,6 +549,11 @@ subtest 'doctor' => sub {
 	is(ctl('', 'migrate', @db, '--worker', 'fpm_nobody'), 0, 'which, done,');
 	is(ctl('', 'doctor', '--config', 'doctor.conf'), 0, 'helps');
 	like($out, qr/^good  database: reached as fpm_nobody, with the daemon's rights and no more$/m, 'as it says');
+	for my $closed ('>&-', '>&- <&-', '>&- <&- 2>&-') {
+		is(system("cd '$dir' && PGAPPNAME=closed '$promptctl' doctor --config doctor.conf 2>err $closed") >> 8, 2, "standard streams that came closed: $closed");
+		unlike(slurp("$dir/err"), qr/frontend/, 'do not lead to the database');
+	}
+	unlike($pg->said($pg->{log}), qr/invalid frontend message/, 'which tells of nothing that it was sent');
 	$pg->psql('alter role fpm_nobody set synchronous_commit = off');
 	is(ctl('', 'doctor', '--config', 'doctor.conf'), 1, 'commits that a crash may forget');
 	like($out, qr/^BAD   database: synchronous_commit is off/m, 'are said');
