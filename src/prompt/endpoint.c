@@ -244,12 +244,12 @@ static enum rc compile(struct loading *ld)
 
 bool endpoint_name_valid(const char *name, size_t n, bool partial)
 {
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
 
 	for (size_t i = 0; i < n; i++)
-		if (name[i] == '\0' || (strchr(allowed, name[i]) == NULL && (partial || name[i] != '.')))
+		if (name[i] == '\0' || strchr(allowed, name[i]) == NULL)
 			return false;
-	return n > 0 && n <= ENDPOINT_NAME_MAX && (partial || strchr("-_.", name[0]) == NULL);
+	return n > 0 && n <= ENDPOINT_NAME_MAX && strchr(partial ? "." : "-_.", name[0]) == NULL;
 }
 
 static enum rc set_name(struct loading *ld, const char *file)

@@ -37,8 +37,8 @@ bool endpoint_trace_holds(const char *file, const struct endpoint_trace *trace);
  * their directory is told nothing. */
 bool endpoint_trace_linked(const char *file, const struct endpoint_trace *trace);
 
-/* Whether a name may be an endpoint's or a partial's: letters, digits, '-', '_' and (not for a partial) '.', up to ENDPOINT_NAME_MAX; an endpoint's
- * begins with a letter or digit. It becomes part of paths, headers and log lines. */
+/* Whether a name may be an endpoint's or a partial's: letters, digits, '-', '_' and '.', up to ENDPOINT_NAME_MAX; an endpoint's begins with a letter or
+ * digit, a partial's with anything but '.'. It becomes part of paths, headers and log lines. */
 bool endpoint_name_valid(const char *name, size_t n, bool partial);
 
 #endif

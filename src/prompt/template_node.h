@@ -105,6 +105,8 @@ struct program {
 struct partial {
 	const char *name;
 	struct program *program; /* NULL while it is being read */
+	const char *file;        /* where it is included first */
+	unsigned line, column;
 	struct partial **always; /* those it includes outside of any block */
 	size_t always_count, always_room;
 	enum { PARTIAL_UNSEEN, PARTIAL_OPEN, PARTIAL_SEEN } mark; /* of the search for cycles */
@@ -121,6 +123,9 @@ struct parser;
 /* Reports an error at the offset: line and column are worked out here. Returns RC_INVALID. */
 enum rc parser_fail(struct parser *parser, size_t at, const char *hint, const char *format, ...) PRINTF_LIKE(4, 5);
 void parser_warn(struct parser *parser, size_t at, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* The line and column that it would be reported with. */
+void parser_locate(const struct parser *parser, size_t at, unsigned *line, unsigned *column);
 struct arena *parser_arena(struct parser *parser);
 struct diagnostics *parser_list(struct parser *parser);
 

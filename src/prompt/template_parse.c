@@ -22,7 +22,7 @@ struct diagnostics *parser_list(struct parser *p)
 }
 
 /* Only for those that are kept: each is a walk through the text. */
-static void locate(const struct parser *p, size_t at, unsigned *line, unsigned *column)
+void parser_locate(const struct parser *p, size_t at, unsigned *line, unsigned *column)
 {
 	size_t end = diagnostics_full(p->loading->list) ? 0 : at < p->lexer.len ? at : p->lexer.len;
 
@@ -46,7 +46,7 @@ enum rc parser_fail(struct parser *p, size_t at, const char *hint, const char *f
 	const char *message;
 	va_list ap;
 
-	locate(p, at, &line, &column);
+	parser_locate(p, at, &line, &column);
 	va_start(ap, format);
 	message = arena_vprintf(p->arena, format, ap);
 	va_end(ap);
@@ -59,7 +59,7 @@ void parser_warn(struct parser *p, size_t at, const char *format, ...)
 	const char *message;
 	va_list ap;
 
-	locate(p, at, &line, &column);
+	parser_locate(p, at, &line, &column);
 	va_start(ap, format);
 	message = arena_vprintf(p->arena, format, ap);
 	va_end(ap);

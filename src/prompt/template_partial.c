@@ -47,6 +47,10 @@ static enum rc load_partial(struct parser *p, struct partial *partial, size_t at
 	if (rc != RC_OK || file == NULL)
 		return rc != RC_OK ? rc : RC_NOMEM;
 	p->loading->list->file = file;
+	if (len >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) { /* as Windows editors write */
+		text += 3;
+		len -= 3;
+	}
 	lexer_init(&inner.lexer, p->arena, text, len);
 	rc = parse_file(&inner, &partial->program);
 	p->loading->list->file = usual;
@@ -70,6 +74,8 @@ static enum rc find_partial(struct parser *p, struct slice name, size_t at, stru
 	*out = partial = arena_alloc(p->arena, sizeof *partial);
 	if (partial == NULL || (partial->name = arena_strndup(p->arena, name.text, name.len)) == NULL)
 		return RC_NOMEM;
+	partial->file = loading->list->file;
+	parser_locate(p, at, &partial->line, &partial->column);
 	partial->next = loading->partials;
 	loading->partials = partial;
 	return load_partial(p, partial, at);
@@ -119,11 +125,21 @@ static bool goes_round(struct partial *partial)
 	return round;
 }
 
+static enum rc fail_round(const struct loading *loading, const struct partial *partial)
+{
+	const char *usual = loading->list->file;
+
+	loading->list->file = partial->file;
+	diagnostics_error(loading->list, partial->line, partial->column, "include it inside an {{#if}} or {{#each}} that comes to an end",
+	                  "partial \"%s\" includes itself without end", partial->name);
+	loading->list->file = usual;
+	return RC_INVALID;
+}
+
 enum rc partial_check_circles(const struct loading *loading)
 {
 	for (struct partial *partial = loading->partials; partial != NULL; partial = partial->next)
 		if (goes_round(partial))
-			return diagnostics_error(loading->list, 0, 0, "include it inside an {{#if}} or {{#each}} that comes to an end",
-			                         "partial \"%s\" includes itself without end", partial->name);
+			return fail_round(loading, partial);
 	return RC_OK;
 }

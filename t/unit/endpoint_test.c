@@ -166,6 +166,10 @@ START_TEST(reads_partials)
 	put("_end.prompt", ".");
 	ck_assert_int_eq(load("a.prompt"), RC_OK);
 	ck_assert_str_eq(endpoint->version, before);
+	put("b.prompt", "A {{> mark.v2}}");
+	put("_mark.v2.prompt", "\xEF\xBB\xBFpartial with a byte order mark");
+	ck_assert_int_eq(load("b.prompt"), RC_OK);
+	ck_assert_str_eq(render(NULL), "[{\"role\":\"user\",\"content\":\"A partial with a byte order mark\"}]");
 }
 END_TEST
 

@@ -183,7 +183,7 @@ static const struct {
 	{"{{> @x}}", "dir/main.prompt:1:5: error: a partial cannot be named \"@x\""},
 	{"{{> hello a b}}", "dir/main.prompt:1:5: error: a partial takes one context at most"},
 	{"{{> broken}}", "dir/_broken.prompt:2:4: error: block \"if\" is not closed: {{/if}} is missing"},
-	{"{{> round}}", "dir/main.prompt: error: partial \"about\" includes itself without end"},
+	{"{{> round}}", "dir/_round.prompt:1:5: error: partial \"about\" includes itself without end"},
 	{"a {{name", "dir/main.prompt:1:3: error: mustache is not closed"},
 	{"{{name}}}", "dir/main.prompt:1:7: error: }}} closes a mustache that {{ opened"},
 	{"{{{name}}", "dir/main.prompt:1:8: error: this does not belong here: }}} is expected"},
