@@ -226,6 +226,7 @@ static enum rc compile_body(struct loading *ld, const struct frontmatter_body *b
 				    "the file has no body: no request can be answered");
 	rc = template_compile(ld->endpoint->arena, body->text, body->len, body->line, body->column, &partials, &template, ld->list);
 	ld->endpoint->template = template;
+	ld->endpoint->converses |= rc == RC_OK && template_has_history(template);
 	return rc;
 }
 

@@ -292,6 +292,14 @@ static bool names_type(const struct value *schema, const char *name)
 	return false;
 }
 
+/* Whether its member `history` may be turns: a list of texts is somebody's own. */
+static bool has_turns(const struct schema *input)
+{
+	const struct value *history = schema_property(input, "history"), *turn = value_get(history, "items");
+
+	return history != NULL && (value_get(turn, "type") == NULL || names_type(turn, "object"));
+}
+
 static enum rc finish(struct frontmatter *fm)
 {
 	struct endpoint *endpoint = fm->endpoint;
@@ -300,6 +308,7 @@ static enum rc finish(struct frontmatter *fm)
 	if (endpoint->input == NULL)
 		return RC_OK;
 	json = schema_json(endpoint->input);
+	endpoint->converses = has_turns(endpoint->input);
 	endpoint->streams = names_type(schema_property(endpoint->input, "stream"), "boolean");
 	if (value_get(json, "type") != NULL && !names_type(json, "object"))
 		diagnostics_warning(fm->list, json->line, json->column, NULL, "no request can pass the input schema: a body is always an object");

@@ -21,6 +21,9 @@ struct template_partials {
 enum rc template_compile(struct arena *arena, const char *text, size_t n, unsigned first_line, unsigned first_column, const struct template_partials *partials,
                          struct template **out, struct diagnostics *list) MUST_CHECK;
 
+/* Whether it, or a partial of it, has a {{history}}. */
+bool template_has_history(const struct template *template);
+
 struct template_data {
 	const struct value *input;         /* an object (defaults merged in already); NULL for none */
 	const struct value *context;       /* @name values; NULL for none */

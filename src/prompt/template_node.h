@@ -115,6 +115,7 @@ struct partial {
 
 struct template {
 	struct program *program;
+	bool has_history;
 };
 
 /* template_parse.c, the compiler's state, for those who report errors at an offset of the source. */

@@ -155,6 +155,7 @@ static enum rc parse_mustache(struct parser *p, struct program *program)
 	rc = helper_resolve(p, call, USE_MUSTACHE);
 	if (rc == RC_OK && call->helper == HELPER_ROLE)
 		rc = check_role(p, node);
+	p->loading->has_history |= call->helper == HELPER_HISTORY;
 	return rc == RC_INVALID ? RC_OK : rc; /* reported; the rest is still read */
 }
 
@@ -365,7 +366,13 @@ enum rc template_compile(struct arena *arena, const char *text, size_t n, unsign
 		rc = partial_check_circles(&loading);
 	if (rc == RC_OK && list->errors != errors)
 		rc = RC_INVALID;
+	template->has_history = loading.has_history;
 	if (rc == RC_OK)
 		*out = template;
 	return rc;
+}
+
+bool template_has_history(const struct template *template)
+{
+	return template->has_history;
 }

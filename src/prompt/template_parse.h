@@ -21,6 +21,7 @@ struct loading {
 	const struct template_partials *source;
 	struct partial *partials; /* the last found first */
 	unsigned count;
+	bool has_history;
 	struct diagnostics *list;
 };
 

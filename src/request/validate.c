@@ -73,14 +73,15 @@ static enum rc check_schema(struct request *rq)
 	}
 }
 
-/* A caller's history is what was said, not what the assistant was told to be: no system messages. */
+/* A caller's history is what was said, not what the assistant was told to be: no system messages. To a file that asks for none, a member of that name is one
+ * like another: whoever could add turns to it would speak for the assistant. */
 static enum rc read_history(struct request *rq)
 {
 	const struct value *history = value_get(rq->input, "history");
 	const char *reason;
 	enum rc rc;
 
-	if (history == NULL || history->type != VALUE_ARRAY)
+	if (!rq->endpoint->converses || history == NULL || history->type != VALUE_ARRAY)
 		return RC_OK;
 	rc = message_read(rq->arena, history, &rq->history, &reason);
 	if (rc == RC_INVALID)

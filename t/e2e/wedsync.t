@@ -74,6 +74,27 @@ subtest 'the chat remembers what was said' => sub {
 	ok !$again->json->{usage}{fromCache}, 'the same again is asked again';
 };
 
+subtest 'turns come only where the file asks for them' => sub {
+	my $s = $h->supplier('enterprise');
+	my $asked = sub {
+		my ($front, $body, $history) = @_;
+		Harness::Web::spew($h->docroot . '/turns.prompt', "---\n${front}fpm.feature: chatbot\nfpm.cache: off\n---\n$body");
+		my $r = $h->post('/turns.prompt', {q => 'Hi', history => $history}, key => $s->{key});
+		return $r->status if $r->status != 200;
+		return join ' ', map { "$_->{role}=$_->{content}" } @{$up->last_body->{messages}};
+	};
+	my $turns = [{role => 'user', content => 'A'}, {role => 'assistant', content => 'B'}];
+	my $typed = "input: { schema: { q: string, history(array): { role: string, content: string } } }\n";
+	my $words = "input: { schema: { q: string, history(array): string } }\n";
+	is $asked->('', '{{q}}', $turns), 'user=Hi', 'not where no word is said of them';
+	is $asked->('', '{{q}} {{#each history}}{{content}}{{/each}}', $turns), 'user=Hi AB', 'though they can be read';
+	is $asked->("input: { schema: { type: object } }\n", '{{q}}', $turns), 'user=Hi', 'nor by a schema that takes anything';
+	is $asked->('', '{{history}}{{role "user"}}{{q}}', $turns), 'user=A assistant=B user=Hi', '{{history}} asks';
+	is $asked->($typed, '{{q}}', $turns), 'user=A assistant=B user=Hi', 'so does a schema with such a member';
+	is $asked->($words, '{{q}} {{#each history}}{{this}}{{/each}}', ['a', 'b']), 'user=Hi ab', 'but not one with something else of that name';
+	is $asked->('', '{{history}}{{role "user"}}{{q}}', [{role => 'system', content => 'C'}]), 400, 'a turn of the system is refused';
+};
+
 subtest 'promptctl call shows a stream as it comes' => sub {
 	my $key = $h->supplier('enterprise')->{key};
 	my $input = JSON::PP->new->encode({message => directive('pieces=6 gate=3')});
