@@ -248,16 +248,21 @@ static enum ctl_status add_stream(struct call *call)
 
 static enum ctl_status prepare(struct call *call, const char *config)
 {
-	struct endpoint *endpoint = ctl_endpoint(call->ctl, call->ctl->operands[0]);
+	const char *file = call->ctl->operands[0];
+	size_t n = strlen(file), suffix = strlen(".prompt");
+	struct endpoint *endpoint;
 	enum ctl_status status;
 
+	if (n < suffix || !str_eq(file + n - suffix, ".prompt"))
+		return ctl_cannot("%s: an endpoint's file is named *.prompt", file);
+	endpoint = ctl_endpoint(call->ctl, file);
 	if (endpoint == NULL)
 		return call->ctl->status;
 	call->name = arena_strdup(call->ctl->arena, endpoint->name);
 	endpoint_free(endpoint);
 	if (call->name == NULL)
 		return ctl_cannot("out of memory");
-	status = configure(call, config, call->ctl->operands[0]);
+	status = configure(call, config, file);
 	if (status != CTL_DONE)
 		return status;
 	if (!isatty(STDIN_FILENO) && ctl_read(call->ctl, "-", INPUT_MAX, &call->body, &call->body_len) != RC_OK)

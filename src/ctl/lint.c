@@ -51,10 +51,16 @@ static bool is_prompt(const char *name)
 	return n > 7 && str_eq(name + n - 7, ".prompt");
 }
 
-/* Hidden entries are nobody's endpoints; a partial is read with the files that use it. */
+/* It is read with the files that use it. */
+static bool is_partial(const char *name)
+{
+	return name[0] == '_' && is_prompt(name);
+}
+
+/* Hidden entries are nobody's endpoints. */
 static int wanted(const struct dirent *entry)
 {
-	return entry->d_name[0] != '.' && !(entry->d_name[0] == '_' && is_prompt(entry->d_name));
+	return entry->d_name[0] != '.' && !is_partial(entry->d_name);
 }
 
 static enum rc lint_directory(struct arena *arena, const char *path, struct lint_count *count, unsigned depth);
@@ -96,13 +102,19 @@ static enum rc lint_directory(struct arena *arena, const char *path, struct lint
 
 enum rc lint_path(struct arena *arena, const char *path, struct lint_count *count)
 {
+	const char *slash = strrchr(path, '/');
 	struct stat st;
 
 	if (stat(path, &st) < 0) {
 		ctl_cannot("%s: %s", path, strerror(errno));
 		return RC_SYS;
 	}
-	return S_ISDIR(st.st_mode) ? lint_directory(arena, path, count, 0) : lint_file(path, count);
+	if (S_ISDIR(st.st_mode))
+		return lint_directory(arena, path, count, 0);
+	if (!is_partial(slash == NULL ? path : slash + 1))
+		return lint_file(path, count);
+	fprintf(stderr, "%s: note: a partial is read with the files that use it\n", path); /* as of *.prompt */
+	return RC_OK;
 }
 
 struct endpoint *ctl_endpoint(struct ctl *ctl, const char *file)

@@ -141,6 +141,8 @@ subtest 'lint' => sub {
 	like($out, qr/^2 files: 1 error,/, 'counts');
 	spew('site/deep/_part.prompt', '{{#if}}');
 	is(ctl('', 'lint', 'site/good.prompt', 'site/deep'), 1, 'several operands; partials are not endpoints');
+	is(ctl('', 'lint', 'site/deep/_part.prompt', 'site/good.prompt'), 0, 'nor where they are named, as by *.prompt');
+	is("$out$err", "1 file: 0 errors, 0 warnings\nsite/deep/_part.prompt: note: a partial is read with the files that use it\n", 'which is said');
 	SKIP: { # root may read everything, and becomes somebody else for this
 		my $nobody = getpwnam 'nobody';
 		skip 'there is no nobody', 2 if $> == 0 && !$nobody;
@@ -627,6 +629,9 @@ subtest 'call' => sub {
 	is(ctl('{"question": ', 'call', 'faq.prompt', @config, '--stream'), 2, 'no JSON');
 	is(ctl('', 'call', 'broken.prompt', @config), 1, 'a file with errors');
 	like($err, qr/^broken\.prompt:\d+:\d+: error: /, 'says them');
+	spew('faq.txt', slurp("$dir/faq.prompt"));
+	is(ctl('{}', 'call', 'faq.txt', @config), 2, 'a file that nobody would serve');
+	is($err, "promptctl: faq.txt: an endpoint's file is named *.prompt\n", 'is told why');
 	is(ctl('{}', 'call', 'faq.prompt', '--config', 'absent.conf'), 2, 'no settings');
 	is(ctl('', 'call', 'faq.prompt', @config), 1, 'nothing on standard input is an empty object');
 	is(decode_json($out || '{}')->{code}, 'invalid_input', 'which does not fit');
