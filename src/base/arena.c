@@ -5,7 +5,6 @@
  */
 #include "base/arena.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +28,7 @@ struct deferred {
 
 struct arena {
 	size_t max, used;
+	bool full; /* something was past the cap */
 	struct chunk *newest;
 	struct deferred *deferred;
 };
@@ -74,6 +74,15 @@ static size_t aligned(size_t n)
 	return (n + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
 }
 
+/* Whether so much more is below the cap. */
+static bool allows(struct arena *arena, size_t more)
+{
+	bool allowed = more <= arena->max && arena->used <= arena->max - more;
+
+	arena->full |= !allowed;
+	return allowed;
+}
+
 static bool add_chunk(struct arena *arena, size_t least)
 {
 	size_t size = arena->newest == NULL ? CHUNK_FIRST : arena->newest->size * 2;
@@ -98,7 +107,7 @@ void *arena_alloc(struct arena *arena, size_t n)
 	struct chunk *chunk = arena->newest;
 	void *p;
 
-	if (n > arena->max || arena->used > arena->max - n)
+	if (!allows(arena, n))
 		return NULL;
 	n = aligned(n == 0 ? 1 : n);
 	if (chunk == NULL || chunk->size - chunk->used < n) {
@@ -136,7 +145,7 @@ void *arena_grow(struct arena *arena, void *p, size_t old, size_t n)
 	if (is_newest(arena, p, old)) {
 		size_t more = aligned(n) - aligned(old == 0 ? 1 : old);
 
-		if (more > arena->max || arena->used > arena->max - more)
+		if (!allows(arena, more))
 			return NULL;
 		if (chunk->size - chunk->used >= more) {
 			memset((char *)chunk->bytes + chunk->used, 0, more);
@@ -205,6 +214,11 @@ enum rc arena_defer(struct arena *arena, void (*release)(void *object), void *ob
 	*d = (struct deferred){.older = arena->deferred, .release = release, .object = object};
 	arena->deferred = d;
 	return RC_OK;
+}
+
+bool arena_full(const struct arena *arena)
+{
+	return arena->full;
 }
 
 size_t arena_used(const struct arena *arena)

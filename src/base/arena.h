@@ -9,6 +9,7 @@
 #define BASE_ARENA_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/rc.h"
@@ -42,6 +43,9 @@ char *arena_vprintf(struct arena *arena, const char *format, va_list ap) MUST_CH
 
 /* Calls release(object) when the arena goes. On RC_NOMEM it has already been called, so the object never leaks. */
 enum rc arena_defer(struct arena *arena, void (*release)(void *object), void *object) MUST_CHECK;
+
+/* Whether something was refused because of the cap: what had no memory then will have none the next time either. */
+bool arena_full(const struct arena *arena);
 
 /* Bytes handed out so far, for tests and the status page. */
 size_t arena_used(const struct arena *arena);

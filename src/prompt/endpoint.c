@@ -303,6 +303,8 @@ static enum rc load_within(struct loading *ld, const char *file, const struct en
 	ld->endpoint->arena = arena;
 	ld->endpoint->bounds = bounds;
 	rc = load(ld, file);
+	if (rc == RC_NOMEM && arena_full(arena)) /* it is the file: each try would end so */
+		rc = file_error(ld, file, "the file takes more memory than an endpoint may have: it has too many mustaches, keys or parts");
 	if (rc == RC_OK) {
 		*out = ld->endpoint;
 	} else {

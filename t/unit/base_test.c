@@ -69,6 +69,7 @@ START_TEST(an_arena_hands_out_zeroed_aligned_memory_up_to_its_cap)
 	ck_assert_uint_gt(handed, 8000);
 	ck_assert_uint_le(handed, 10000);
 	ck_assert_uint_le(arena_used(small), 10100);
+	ck_assert(arena_full(small) && !arena_full(arena));
 	ck_assert_ptr_null(arena_alloc(small, SIZE_MAX));
 	ck_assert_ptr_null(arena_array(small, SIZE_MAX / 2, 4));
 	arena_free(small);

@@ -202,6 +202,20 @@ START_TEST(refuses_partials)
 }
 END_TEST
 
+/* Small enough to be read, too many parts to be held. */
+START_TEST(bounds_the_memory)
+{
+	struct buf text;
+
+	buf_init(&text, arena, 300000);
+	for (int i = 0; i < 50000; i++)
+		buf_puts(&text, "{{a}}");
+	put("a.prompt", buf_text(&text));
+	refused("a.prompt", "a.prompt: error: the file takes more memory than an endpoint may have: it has too many mustaches, keys or parts");
+	ck_assert_uint_eq(list.errors, 1);
+}
+END_TEST
+
 START_TEST(bounds_the_partials)
 {
 	struct buf text;
@@ -423,6 +437,7 @@ int main(void)
 	tcase_add_test(tc, reads_partials);
 	tcase_add_test(tc, refuses_partials);
 	tcase_add_test(tc, bounds_the_partials);
+	tcase_add_test(tc, bounds_the_memory);
 	tcase_add_test(tc, refuses_files);
 	tcase_add_test(tc, warns_of_a_file_without_a_body);
 	tcase_add_test(tc, tells_of_missing_files);
