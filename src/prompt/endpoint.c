@@ -221,7 +221,8 @@ static enum rc compile_body(struct loading *ld, const struct frontmatter_body *b
 	struct template *template = NULL;
 	enum rc rc;
 
-	if (lexer_blank(body->text, body->len))
+	ld->endpoint->blank = lexer_blank(body->text, body->len);
+	if (ld->endpoint->blank)
 		diagnostics_warning(ld->list, body->line, body->column, "write what the model is told; {{history}} alone passes a conversation on",
 				    "the file has no body: no request can be answered");
 	rc = template_compile(ld->endpoint->arena, body->text, body->len, body->line, body->column, &partials, &template, ld->list);

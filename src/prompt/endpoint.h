@@ -40,6 +40,7 @@ struct endpoint {
 
 	const struct schema *input;         /* NULL: any object */
 	const struct value *input_default;  /* object, or NULL */
+	bool blank;                         /* it has no body: no input makes a message */
 	bool converses;                     /* it takes turns of a conversation from its callers: has a {{history}}, or an input schema with such a member */
 	bool streams;                       /* its input schema has a boolean member `stream`, and its output is no JSON */
 	enum output_format format;

@@ -3,6 +3,15 @@
  */
 #include "request/request.h"
 
+/* A template without a word is the operator's to mend; one that this input leaves without a word is not. */
+static enum rc refuse_empty(struct request *rq)
+{
+	if (rq->endpoint->blank)
+		return request_fail(rq, PROBLEM_ENDPOINT_BROKEN, "the template rendered no message");
+	rq->faults.items[rq->faults.count++] = (struct schema_fault){.path = "", .reason = "leaves nothing to ask: what it is made of is blank or missing"};
+	return request_fail(rq, PROBLEM_INVALID_INPUT, NULL);
+}
+
 enum rc step_render(struct request *rq)
 {
 	const struct template_data data = {.input = rq->input, .history = rq->history.count > 0 ? &rq->history : NULL};
@@ -15,7 +24,5 @@ enum rc step_render(struct request *rq)
 	default:
 		return request_fail(rq, PROBLEM_INTERNAL, "rendering failed");
 	}
-	if (rq->messages.count == 0)
-		return request_fail(rq, PROBLEM_ENDPOINT_BROKEN, "the template rendered no message");
-	return RC_OK;
+	return rq->messages.count == 0 ? refuse_empty(rq) : RC_OK;
 }

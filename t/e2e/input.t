@@ -49,6 +49,12 @@ like details($r)->{'/context/customInstructions'}, qr/longer|at most|characters/
 problem $h->post($email, email(undef, surprise => 1), key => $s->{key}), 400, 'invalid_input', 'a member nobody knows';
 problem $h->post($email, email("a\0b"), key => $s->{key}), 400, 'invalid_input', 'a NUL in a string';
 problem $h->post($email, email('x' x 20000), key => $s->{key}), 413, 'body_too_large', 'a body over the cap';
+Harness::Web::spew($h->docroot . '/echo.prompt', "---\nfpm.feature: chatbot\n---\n{{q}}");
+$r = $h->post('/echo.prompt', {q => " \n"}, key => $s->{key});
+problem $r, 400, 'invalid_input', 'blanks that leave nothing to ask';
+like details($r)->{''}, qr/nothing to ask/, 'says so';
+Harness::Web::spew($h->docroot . '/blank.prompt', "---\nfpm.feature: chatbot\n---\n \n");
+problem $h->post('/blank.prompt', {q => 'Hi'}, key => $s->{key}), 503, 'endpoint_broken', 'what asks nothing ever is the operator\'s to mend';
 $r = $h->request('GET', $email, {Authorization => "Bearer $s->{key}"});
 problem $r, 405, 'method_not_allowed', 'the wrong method';
 is $r->header('Allow'), 'POST', 'says the right one';
