@@ -174,9 +174,9 @@ static void serve(struct request *rq)
 		rq->caller_gone = true;
 	if (rq->problem != NULL)
 		atomic_fetch_add(&rq->service->refused, rq->admission.ticket == NULL && !rq->replayed);
-	if (rq->endpoint != NULL)
-		catalog_release(rq->service->catalog, rq->endpoint);
 	log_request(rq);
+	if (rq->endpoint != NULL) /* last: where its file has changed meanwhile, it is gone with this */
+		catalog_release(rq->service->catalog, rq->endpoint);
 }
 
 void pipeline_serve(struct service *service, struct fcgi *fcgi)

@@ -9,7 +9,7 @@ use Test::More;
 use Harness;
 use Harness::Process qw(await);
 use Harness::Web;
-use Wedding qw(problem);
+use Wedding qw(directive problem);
 
 my $endpoints = tempdir('pf-endpoints-XXXXXX', DIR => '/tmp', CLEANUP => 1);
 chmod 0755, $endpoints;
@@ -18,7 +18,7 @@ Harness::Web::spew("$endpoints/free.prompt", sprintf $text, 'anything');
 
 my $h = Harness->new(web => 'lighttpd', endpoints => $endpoints, settings => {
 	'drop_in.models' => 'openai/gpt-5-mini, anthropic/claude-*', 'drop_in.max_output_tokens' => 300, 'drop_in.rate' => '30/hour', 'pm.max_children' => 3,
-});
+}, env => {MALLOC_PERTURB_ => 165}); # mallopt(3): what was freed is overwritten, so that nobody reads it unseen
 my $s = $h->supplier('enterprise');
 my $n = 0;
 
@@ -95,6 +95,19 @@ subtest 'a change is live on the next request, for every worker' => sub {
 		is ask('live')->status, 200, 'an answer';
 		like asked(), qr/Say round $round,/, "of round $round";
 	}
+};
+
+subtest 'a change under requests that are in flight' => sub {
+	my $say = sub { Harness::Web::spew("$endpoints/held.prompt", "---\nfpm.feature: chatbot\nfpm.cache: off\n---\nSay {{n}}. $_[0]") };
+	$say->(directive('gate=0 pieces=2'));
+	my @held = map { $h->begin('/api/ai/held', {n => $_}, key => $s->{key}) } 1 .. 12;
+	ok $h->standin->wait(gated => 12), 'all are with the upstream';
+	$say->('Now.');
+	is $h->post('/api/ai/held', {n => 0}, key => $s->{key})->status, 200, 'the new version answers' for 1 .. 9;
+	$h->standin->release;
+	is scalar(grep { $_->slurp(20)->status == 200 } @held), 12, 'and so does the old one those who had it';
+	ok((await { said(qr/ endpoint=held .* status=200 /) == 21 }), 'each has its line in the log, with its endpoint') or diag said(qr/ endpoint=held /);
+	is said(qr/killed by signal/), 0, 'and no worker died of it';
 };
 
 subtest 'what breaks' => sub {
