@@ -16,7 +16,7 @@ enum rc {
 	RC_NOTFOUND,    /* the thing asked for does not exist */
 	RC_DENIED,      /* it exists, and may not be had */
 	RC_TIMEOUT,     /* the deadline passed */
-	RC_GONE,        /* the peer (the caller's connection) went away */
+	RC_GONE,        /* the peer went away: the caller's connection, the database's in the middle of a call */
 	RC_UNAVAILABLE, /* a thing we depend on (database, provider) cannot be reached or refuses for now */
 	RC_PROTOCOL,    /* a peer broke its protocol: garbage, a cut in the middle */
 	RC_SYS,         /* a system call failed; errno says why */

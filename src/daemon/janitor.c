@@ -91,7 +91,7 @@ static void sweep_pending(struct sweeper *sweeper)
 		bool more;
 		enum rc rc = sweep(sweeper, sweeper->pending[done].worker, &more);
 
-		if (rc == RC_UNAVAILABLE || rc == RC_TIMEOUT || rc == RC_NOMEM)
+		if (rc == RC_UNAVAILABLE || rc == RC_GONE || rc == RC_TIMEOUT || rc == RC_NOMEM)
 			break;
 		if (rc == RC_OK && !more)
 			roster_strike(sweeper->roster, sweeper->pending[done].worker);

@@ -176,6 +176,13 @@ static enum rc send_batch(PGconn *pg, struct db_job *const *jobs, unsigned count
 	return PQpipelineSync(pg) == 1 ? RC_OK : RC_UNAVAILABLE;
 }
 
+/* Bad data, a broken constraint, a row too large: refused today as tomorrow. All else is the server's state or its operator's doing, and may pass: a server that only reads,
+ * a full disk, a time-out set for the role, a right that was taken. */
+static bool is_own_fault(const char *sqlstate)
+{
+	return str_starts(sqlstate, "21") || str_starts(sqlstate, "22") || str_starts(sqlstate, "23") || str_starts(sqlstate, "54");
+}
+
 static void refuse(const PGresult *result, struct db_job *const *jobs, unsigned count)
 {
 	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
@@ -184,8 +191,10 @@ static void refuse(const PGresult *result, struct db_job *const *jobs, unsigned 
 		log_msg(LOG_WARN_, "database", "a kept statement is gone (PgBouncer?): its text is sent from now on");
 	else if (PQresultStatus(result) != PGRES_PIPELINE_ABORTED)
 		db_wire_report("a call failed", sqlstate, PQresultErrorMessage(result));
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < count; i++) {
 		jobs[i]->rc = RC_INVALID;
+		jobs[i]->passing = sqlstate == NULL || !is_own_fault(sqlstate);
+	}
 }
 
 /* Takes in one statement's result, up to the NULL behind it: of one job, or of all jobs of a set. */
@@ -345,8 +354,10 @@ static enum rc run_set(struct connection *c, struct db_job *const *jobs, unsigne
 {
 	enum rc rc = ensure_known(c, jobs[0]->call, deadline(c));
 
-	for (unsigned i = 0; i < count && rc == RC_INVALID; i++)
+	for (unsigned i = 0; i < count && rc == RC_INVALID; i++) {
 		jobs[i]->rc = rc;
+		jobs[i]->passing = true; /* the schema is not there, or older */
+	}
 	if (rc == RC_OK)
 		rc = send_set(c, jobs, count);
 	return rc == RC_OK ? take_results(c, jobs, count, count, more) : rc;
@@ -379,49 +390,65 @@ static enum rc run_once(struct connection *c, struct db_job *const *jobs, unsign
 /* The same for a set that has been sent. */
 static enum rc finish_sent(struct connection *c, struct db_job *const *jobs, unsigned count)
 {
-	enum rc rc = c->pg == NULL ? RC_UNAVAILABLE : c->sending;
+	enum rc rc = c->pg == NULL ? RC_GONE : c->sending;
 
 	if (rc == RC_OK)
 		rc = take_results(c, jobs, count, count, true);
 	return rc == RC_INVALID ? run_unnamed(c, jobs, count, true) : rc;
 }
 
-static enum rc run_alone(struct db *db, struct connection *c, struct db_job *job)
+static void tell(struct db_job *const *jobs, unsigned count, enum rc rc)
+{
+	for (unsigned i = 0; i < count; i++)
+		jobs[i]->rc = rc;
+}
+
+/* What failed is told, and the connection let go: it is of no more use, or is to a server that refuses for now, where another that `conninfo` names may not. */
+static void give_up(struct connection *c, struct db_job *const *jobs, unsigned count, enum rc rc)
+{
+	if (rc == RC_TIMEOUT && c->pg != NULL)
+		db_wire_cancel(c->pg);
+	drop(c);
+	if (rc == RC_INVALID)
+		rc = RC_UNAVAILABLE;
+	else if (rc != RC_TIMEOUT && rc != RC_NOMEM)
+		rc = RC_GONE;
+	tell(jobs, count, rc);
+}
+
+static void run_alone(struct db *db, struct connection *c, struct db_job *job)
 {
 	enum rc rc = ensure_connected(db, c);
 
-	if (rc == RC_OK)
-		rc = run_once(c, &job, 1, false);
-	if (rc != RC_OK && rc != RC_INVALID) {
-		if (rc == RC_TIMEOUT && c->pg != NULL)
-			db_wire_cancel(c->pg);
-		drop(c);
-		job->rc = rc == RC_TIMEOUT || rc == RC_NOMEM ? rc : RC_UNAVAILABLE;
+	if (rc != RC_OK) {
+		tell(&job, 1, rc);
+		return;
 	}
-	return rc;
+	rc = run_once(c, &job, 1, false);
+	if (rc != RC_OK && (rc != RC_INVALID || job->passing))
+		give_up(c, &job, 1, rc);
 }
 
 /* What a connection does with the calls it was given (db_queue.h: run). */
 static void run_batch(void *user, struct db_job **jobs, unsigned count, bool sent)
 {
 	struct connection *c = user;
-	struct db *db = c->db;
-	enum rc rc = sent ? RC_OK : ensure_connected(db, c);
+	enum rc rc = sent ? RC_OK : ensure_connected(c->db, c);
 
-	if (rc == RC_OK)
-		rc = sent ? finish_sent(c, jobs, count) : run_once(c, jobs, count, true);
-	if (rc == RC_OK || (rc == RC_INVALID && count == 1))
-		return;
-	if (rc == RC_INVALID) {
-		for (unsigned i = 0; i < count; i++)
-			run_alone(db, c, jobs[i]);
+	if (rc != RC_OK) {
+		tell(jobs, count, rc);
 		return;
 	}
-	if (rc == RC_TIMEOUT && c->pg != NULL)
-		db_wire_cancel(c->pg);
-	drop(c);
-	for (unsigned i = 0; i < count; i++)
-		jobs[i]->rc = rc == RC_TIMEOUT || rc == RC_NOMEM ? rc : RC_UNAVAILABLE;
+	rc = sent ? finish_sent(c, jobs, count) : run_once(c, jobs, count, true);
+	if (rc == RC_OK)
+		return;
+	if (rc == RC_INVALID && count > 1) {
+		for (unsigned i = 0; i < count; i++)
+			run_alone(c->db, c, jobs[i]);
+		return;
+	}
+	if (rc != RC_INVALID || jobs[0]->passing)
+		give_up(c, jobs, count, rc);
 }
 
 enum rc db_new(const struct db_settings *settings, struct db **out)

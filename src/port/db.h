@@ -5,7 +5,7 @@
  * orders them by lock key and sends them as one transaction, so that one flush of the log serves them all, and calls of a set as one statement; nobody
  * waits for a batch to fill. The functions called answer with verdicts and do not raise; where one raises all the same, its neighbours are tried again one by one.
  *
- * A lost connection is RC_UNAVAILABLE at once, and the next call connects anew; where connecting itself was slow to fail, calls are refused without a try
+ * A lost connection is told at once, and the next call connects anew, as it does where the server refuses for now: another one may not. Where connecting itself was slow to fail, calls are refused without a try
  * for as long as it took, `retry_ms` at most.
  * Works through PgBouncer in transaction mode: no session state but a kept statement for each set, whose text is sent instead once one turns out lost; and no set is sent
  * before the one ahead of it has committed.
@@ -52,8 +52,10 @@ struct db_row {
 	unsigned count;
 };
 
-/* RC_OK with the row; RC_DONE when the function returned no row; RC_UNAVAILABLE (cannot connect, connection lost: whether a write took effect is
- * then unknown), RC_TIMEOUT, RC_INVALID (the server raised an error: a defect, logged here with its SQLSTATE), RC_NOMEM. */
+/* RC_OK with the row; RC_DONE when the function returned no row. Nothing has taken effect, and may be asked for again: RC_UNAVAILABLE (cannot connect, or the server
+ * refuses for now: it only reads, its disk is full, a time-out or right of the role's stood in the way). Nothing, nor ever will: RC_INVALID (the call itself is at fault: a
+ * defect). What the server refuses is logged here with its SQLSTATE. RC_GONE (the connection was lost in the call) and RC_TIMEOUT: whether it took effect is unknown.
+ * RC_NOMEM. */
 enum rc db_call(struct db *db, struct arena *arena, const struct db_call *call, struct db_row *row) MUST_CHECK;
 
 #endif

@@ -25,6 +25,7 @@ struct db_job {
 	struct arena *arena;
 	struct db_row *row;
 	enum rc rc;
+	bool passing;     /* RC_INVALID, by no fault of the call: it may be asked for again */
 	bool taken, done; /* into a batch; and that batch has been run */
 	struct db_leader *lead; /* handed over: run the next batch with it */
 	sem_t wake;

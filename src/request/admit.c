@@ -147,7 +147,7 @@ static void compose(struct request *rq, struct buf *call, const char *waited_for
 /* Where the call's fate is unknown, a reservation may stand that nothing will be sent for: it is made void as soon as the database answers. */
 static enum rc database_failed(struct request *rq, enum rc rc)
 {
-	if (rc == RC_UNAVAILABLE || rc == RC_TIMEOUT)
+	if (rc == RC_GONE || rc == RC_TIMEOUT)
 		settlement_void_later(rq->service->settles, rq->id, rq->supplier, rq->endpoint->feature);
 	return request_fail(rq, PROBLEM_DATABASE, rc == RC_TIMEOUT ? "admission timed out" : "admission failed");
 }
@@ -173,7 +173,7 @@ static enum rc take_verdict(struct request *rq, const struct db_row *row)
 		return refused(rq, row);
 	admission->ticket = arena_printf(rq->arena, "%s.%s.%s", row->values[LEDGER_ID], row->values[LEDGER_CREATED_US], row->values[LEDGER_LOCK_KEY]);
 	if (admission->ticket == NULL)
-		return database_failed(rq, RC_UNAVAILABLE);
+		return database_failed(rq, RC_GONE);
 	admission->cached = str_eq(row->values[LEDGER_VERDICT], "cached");
 	ready_remember(rq->service->ready, ticket_lock_key(rq->supplier, rq->endpoint->feature), ledger_lock_key(admission->ticket));
 	admission->model = row->values[LEDGER_MODEL];
@@ -245,7 +245,7 @@ static enum rc take_ready(struct request *rq, const struct db_row *row, const ch
 
 	admission->ticket = arena_printf(rq->arena, "%s.%s.%lld", id, row->values[LEDGER_READY_CREATED_US], (long long)lock_key);
 	if (admission->ticket == NULL)
-		return database_failed(rq, RC_UNAVAILABLE);
+		return database_failed(rq, RC_GONE);
 	admission->model = rq->model;
 	admission->price_input = row->values[LEDGER_READY_PRICE_INPUT];
 	admission->price_cached = row->values[LEDGER_READY_PRICE_CACHED];

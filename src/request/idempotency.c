@@ -130,7 +130,7 @@ static enum rc take_verdict(struct request *rq, const struct db_row *row)
 /* Whether the key was claimed before the connection broke is unknown: if so, it is given up as soon as the database answers. */
 static enum rc database_failed(struct request *rq, enum rc rc)
 {
-	if (rc == RC_UNAVAILABLE || rc == RC_TIMEOUT)
+	if (rc == RC_GONE || rc == RC_TIMEOUT)
 		settlement_release_later(rq->service->settles, rq->supplier, rq->idempotency.digest, rq->id);
 	return request_fail(rq, PROBLEM_DATABASE, rc == RC_TIMEOUT ? "claiming the idempotency key timed out" : "claiming the idempotency key failed");
 }

@@ -159,7 +159,7 @@ void settlement_release(struct settle_queue *queue, struct db *db, struct arena 
 {
 	enum rc rc = settle_queue_length(queue) > 0 ? RC_UNAVAILABLE : release(db, arena, supplier, digest, request_id);
 
-	if (rc == RC_UNAVAILABLE || rc == RC_TIMEOUT)
+	if (rc == RC_UNAVAILABLE || rc == RC_GONE || rc == RC_TIMEOUT)
 		settlement_release_later(queue, supplier, digest, request_id);
 }
 

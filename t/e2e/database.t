@@ -47,6 +47,25 @@ subtest 'it goes away in the middle of a stream' => sub {
 	ok !$row->{estimated}, 'nothing estimated';
 };
 
+# As after a switch to a server that only reads yet, with a full disk, or by a time-out that somebody set for the daemon's role.
+subtest 'it refuses for a while' => sub {
+	my $stream = $h->open_stream($Wedding::EMAIL, email(directive('pieces=8 gate=4 tokens=77 prompt=11'), stream => JSON::PP::true), key => $s->{key});
+	ok $stream->read_until(qr/(<t=\d+>.*?){4}/s, 5), 'a stream began';
+	my ($requests, $told) = ($h->standin->counts->{requests}, scalar(() = $h->log_text =~ / 25006 /g));
+	$h->dbh->do('alter role www set default_transaction_read_only = on');
+	$h->dbh->do(q{select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = 'www'});
+	problem $h->post($Wedding::EMAIL, email(), key => $s->{key}), 503, 'database_unavailable', 'the problem';
+	is $h->standin->counts->{requests}, $requests, 'nothing was spent';
+	$h->standin->release;
+	$stream->slurp;
+	ok await(sub { scalar(() = $h->log_text =~ / 25006 /g) >= $told + 6 }, 10), 'booking the stream is tried again and again';
+	$h->dbh->do('alter role www reset default_transaction_read_only');
+	my ($row) = $h->ended_rows(1, request_id => $stream->header('X-Request-Id'));
+	is $row->{state}, 'settled', 'and is settled when it can be';
+	is "$row->{prompt_tokens}+$row->{completion_tokens}", '11+77', 'with what was truly used';
+	is $h->post($Wedding::EMAIL, email(), key => $s->{key})->status, 200, 'the next request works, nobody restarted anything';
+};
+
 subtest 'somebody holds a supplier\'s row' => sub {
 	my ($held, $other) = map { $h->supplier('enterprise') } 1, 2;
 	my @known = ($Wedding::EMAIL, email());
@@ -92,5 +111,20 @@ subtest 'a call has expired, and its supplier is locked when it ends' => sub {
 };
 
 is +($h->ctl('audit'))[0], 0, 'promptctl audit finds ledger and counters equal';
+
+# What was never sent leaves nothing to make void: else the refused ones of a long outage would crowd out the settlements that wait for its end.
+subtest 'while it cannot be reached, nothing is noted of the requests that are refused' => sub {
+	$h->dbh->do(q{alter role www set log_statement = 'all'});
+	$h->dbh->do(q{select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = 'www'});
+	is $h->post($Wedding::EMAIL, email(), key => $s->{key})->status, 200, 'before';
+	$pg->stop('fast');
+	problem $h->post($Wedding::EMAIL, email(), key => $s->{key}), 503, 'database_unavailable', 'the problem' for 1 .. 3;
+	$pg->start;
+	is $h->post($Wedding::EMAIL, email(), key => $s->{key})->status, 200, 'after';
+	$h->stop_daemon; # it books what waits before it ends
+	my $asked = Harness::Web::slurp($pg->{log});
+	like $asked, qr/fpm\.settle_calls/, 'the server noted what it was asked';
+	unlike $asked, qr/fpm\.void_request/, 'to make nothing void';
+};
 
 done_testing;

@@ -36,6 +36,7 @@ end $$;
 create constraint trigger live_parts after insert on live_notes deferrable initially deferred for each row when (new.n = 99) execute function live_part();
 create function live_fail() returns trigger language plpgsql as $$ begin raise 'not to be committed'; end $$;
 create constraint trigger live_fails after insert on live_notes deferrable initially deferred for each row when (new.n = 98) execute function live_fail();
+create function live_refuse(code text) returns void language plpgsql as $$ begin raise 'as it was asked' using errcode = code; end $$;
 create function live_reset() returns int language sql as 'delete from live_notes; select 0';
 SQL
 my $info = $pg->conninfo;

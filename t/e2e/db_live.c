@@ -274,7 +274,7 @@ static void count_ends(const struct caller_thread *threads, unsigned *done, unsi
 		if (threads[i].rc == RC_OK)
 			ck_assert_int_eq(atoi(threads[i].answer), i % 2 == 0 ? threads[i].item : -threads[i].item);
 		*done += threads[i].rc == RC_OK;
-		*lost += threads[i].rc == RC_UNAVAILABLE;
+		*lost += threads[i].rc == RC_GONE;
 	}
 }
 
@@ -306,7 +306,7 @@ START_TEST(a_connection_lost_in_a_commit_loses_nothing_unsaid)
 	db_close(commit);
 	join_all(threads);
 	count_ends(threads, &done, &lost);
-	ck_assert_int_eq(threads[0].rc, RC_UNAVAILABLE);
+	ck_assert_int_eq(threads[0].rc, RC_GONE);
 	ck_assert_uint_eq(done + lost, THREADS);
 	ck_assert_uint_gt(lost, 1);
 	ck_assert_uint_le(lost, 1 + SMALL);
@@ -335,7 +335,7 @@ START_TEST(a_commit_that_fails_is_told)
 	struct db_row row;
 
 	ck_assert_int_eq(run("select live_reset()", NULL, true, &row), RC_OK);
-	ck_assert_int_eq(run("select live_note($1::int)", "98", true, &row), RC_UNAVAILABLE);
+	ck_assert_int_eq(run("select live_note($1::int)", "98", true, &row), RC_GONE);
 	for (int i = 0; i < THREADS; i++)
 		threads[i] = (struct caller_thread){.sql = "select n, item from live_set($1)", .item = i == 5 ? 98 : i + 1};
 	session = hold_back(1);
@@ -343,11 +343,11 @@ START_TEST(a_commit_that_fails_is_told)
 	release_when_so_many_wait(session, 2);
 	join_all(threads);
 	for (int i = 0; i < THREADS; i++) {
-		ck_assert(threads[i].rc == RC_OK || threads[i].rc == RC_UNAVAILABLE);
+		ck_assert(threads[i].rc == RC_OK || threads[i].rc == RC_GONE);
 		ck_assert(threads[i].rc != RC_OK || notes_of(threads[i].item) == 1);
 		done += threads[i].rc == RC_OK;
 	}
-	ck_assert_int_eq(threads[5].rc, RC_UNAVAILABLE);
+	ck_assert_int_eq(threads[5].rc, RC_GONE);
 	ck_assert_int_eq(notes_of(98), 0);
 	ck_assert_uint_gt(done, 0);
 }
@@ -475,11 +475,34 @@ static void end_idle_connections(void)
 	db_close(session);
 }
 
+/* It is no fault of the call's, which may be asked for again, and then meets another connection. */
+START_TEST(a_server_that_refuses_for_now_is_told_from_a_call_that_is_wrong)
+{
+	static const struct {
+		const char *sqlstate;
+		enum rc rc;
+	} cases[] = {{"25006", RC_UNAVAILABLE}, {"40001", RC_UNAVAILABLE}, {"42501", RC_UNAVAILABLE}, {"53100", RC_UNAVAILABLE}, {"57014", RC_UNAVAILABLE},
+		     {"22P02", RC_INVALID},     {"23505", RC_INVALID},     {"54000", RC_INVALID}};
+	char before[16], after[16];
+	struct db_row row;
+
+	tear_down();
+	arena = arena_new(1u << 20);
+	open_with(1, SMALL);
+	for (unsigned i = 0; i < COUNT_OF(cases); i++) {
+		scalar("select pg_backend_pid()", before, sizeof before);
+		ck_assert_int_eq(run("select live_refuse($1)", cases[i].sqlstate, true, &row), cases[i].rc);
+		scalar("select pg_backend_pid()", after, sizeof after);
+		ck_assert_int_eq(strcmp(before, after) == 0, cases[i].rc == RC_INVALID);
+	}
+}
+END_TEST
+
 START_TEST(a_lost_connection_is_told_and_the_next_call_connects_anew)
 {
 	struct db_row row;
 
-	ck_assert_int_eq(run("select pg_terminate_backend(pg_backend_pid())", NULL, true, &row), RC_UNAVAILABLE);
+	ck_assert_int_eq(run("select pg_terminate_backend(pg_backend_pid())", NULL, true, &row), RC_GONE);
 	ck_assert_int_eq(run("select 1", NULL, true, &row), RC_OK);
 	/* One that dies while it is idle is noticed before it is used. */
 	tear_down();
@@ -579,6 +602,7 @@ int main(void)
 	tcase_add_test(tc, every_type_of_field_arrives_as_it_was);
 	tcase_add_test(tc, a_row_type_that_was_replaced_is_learnt_anew);
 	tcase_add_test(tc, one_that_raises_does_not_undo_its_neighbours);
+	tcase_add_test(tc, a_server_that_refuses_for_now_is_told_from_a_call_that_is_wrong);
 	tcase_add_test(tc, a_lost_connection_is_told_and_the_next_call_connects_anew);
 	tcase_add_test(tc, a_call_that_takes_too_long_is_cut_off);
 	tcase_add_test(tc, sessions_run_scripts_and_read_tables);
