@@ -71,7 +71,7 @@ static const struct setting pool_table[] = {
 	{"database", TEXT, AT(database), "", 0, 0, "PostgreSQL connection string; unset: the PG* environment. Keep the password in a password file."},
 	{"database.connections", NUMBER, AT(database_connections), "3", 1, 32, "Connections of each worker."},
 	{"database.batch", NUMBER, AT(database_batch), "32", 1, 64, "Admissions and settlements that may share one transaction."},
-	{"database.connect_timeout", TIME, AT(database_connect_timeout), "800ms", 100, MINUTE, "How long connecting may take."},
+	{"database.connect_timeout", TIME, AT(database_connect_timeout), "800ms", 100, MINUTE, "How long connecting may take; where several servers are named, each has its share of it."},
 	{"database.statement_timeout", TIME, AT(database_statement_timeout), "5s", 100, MINUTE, "How long one call may take."},
 	{"database.retry", TIME, AT(database_retry), "250ms", 10, MINUTE, "Longest pause after a failed connection; one that was refused at once is tried again at once."},
 	{"authenticate_cache", TIME, AT(authenticate_cache), "60s", 0, HOUR,

@@ -5,11 +5,17 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "port/db_conninfo.h"
+
+#define OPTIONS_MAX 64u /* of a connection string; libpq 15 has some forty */
+#define REASON_SIZE 512u
+#define LISTS 3u        /* of those that name servers: host, hostaddr, port */
 
 void db_wire_report(const char *what, const char *sqlstate, const char *message)
 {
@@ -55,23 +61,116 @@ static bool can_be_read(const char *conninfo)
 	return can;
 }
 
+/* The n-th piece of a list with commas, as an allocated string; of a list of one, that one. */
+static char *piece(const char *list, unsigned n)
+{
+	const char *at = list;
+
+	for (; n > 0 && at != NULL; n--) {
+		at = strchr(at, ',');
+		at += at != NULL;
+	}
+	if (at == NULL)
+		at = list;
+	return strndup(at, strcspn(at, ","));
+}
+
+static bool is_list(const PQconninfoOption *option)
+{
+	return strcmp(option->keyword, "host") == 0 || strcmp(option->keyword, "hostaddr") == 0 || strcmp(option->keyword, "port") == 0;
+}
+
+static unsigned count_servers(const PQconninfoOption *options)
+{
+	unsigned most = 1;
+
+	for (const PQconninfoOption *o = options; o != NULL && o->keyword != NULL; o++) {
+		unsigned count = 1;
+
+		for (const char *at = o->val == NULL || !is_list(o) ? "" : o->val; *at != '\0'; at++)
+			count += *at == ',';
+		most = count > most ? count : most;
+	}
+	return most;
+}
+
+/* Begins to connect to the n-th of the servers that are named. */
+static PGconn *start_one(const PQconninfoOption *options, unsigned n)
+{
+	const char *names[OPTIONS_MAX + 1] = {NULL}, *values[OPTIONS_MAX + 1] = {NULL};
+	char *pieces[LISTS] = {NULL};
+	unsigned count = 0, lists = 0;
+	bool whole = true;
+	PGconn *pg;
+
+	for (const PQconninfoOption *o = options; o->keyword != NULL && count < OPTIONS_MAX; o++) {
+		if (o->val == NULL || *o->val == '\0')
+			continue;
+		names[count] = o->keyword;
+		values[count++] = is_list(o) ? (pieces[lists++] = piece(o->val, n)) : o->val;
+		whole = whole && values[count - 1] != NULL;
+	}
+	pg = whole ? PQconnectStartParams(names, values, 0) : NULL;
+	for (unsigned i = 0; i < lists; i++)
+		free(pieces[i]);
+	return pg;
+}
+
+/* RC_OK with a connection that is ready for use; else `pg` is closed. */
+static enum rc complete(PGconn *pg, int64_t deadline_us, PGconn **out)
+{
+	enum rc rc = RC_UNAVAILABLE;
+	char reason[REASON_SIZE];
+
+	if (pg == NULL)
+		return RC_NOMEM;
+	if (PQstatus(pg) != CONNECTION_BAD)
+		rc = finish_connecting(pg, deadline_us);
+	if (rc == RC_OK && PQsetnonblocking(pg, 1) == 0 && PQenterPipelineMode(pg) == 1) {
+		*out = pg;
+		return RC_OK;
+	}
+	/* Of a server that is silent libpq has only the beginning of a sentence. */
+	snprintf(reason, sizeof reason, "%.*s%s", (int)strcspn(PQerrorMessage(pg), "\n"), PQerrorMessage(pg), rc == RC_TIMEOUT ? "no answer in time" : "");
+	db_wire_report("cannot connect", NULL, reason);
+	PQfinish(pg);
+	return RC_UNAVAILABLE;
+}
+
+/* One server after the other, each for its share of the time that is left: libpq goes on to the next where one refuses, and waits for ever where one is silent. */
+static enum rc connect_any(const PQconninfoOption *options, unsigned servers, int64_t deadline_us, PGconn **out)
+{
+	enum rc rc = RC_UNAVAILABLE;
+
+	for (unsigned n = 0; n < servers && rc == RC_UNAVAILABLE; n++) {
+		int64_t now_us = clock_us();
+
+		rc = complete(start_one(options, n), now_us + (deadline_us - now_us) / (servers - n), out);
+	}
+	return rc;
+}
+
 enum rc db_wire_connect(const char *conninfo, int timeout_ms, PGconn **out)
 {
 	int64_t deadline_us = clock_us() + timeout_ms * INT64_C(1000);
+	PQconninfoOption *options;
+	unsigned servers;
+	enum rc rc;
 	PGconn *pg;
 
 	if (!can_be_read(conninfo))
 		return RC_UNAVAILABLE;
 	pg = PQconnectStart(conninfo);
-	if (pg == NULL)
-		return RC_NOMEM;
-	if (PQstatus(pg) != CONNECTION_BAD && finish_connecting(pg, deadline_us) == RC_OK && PQsetnonblocking(pg, 1) == 0 && PQenterPipelineMode(pg) == 1) {
-		*out = pg;
-		return RC_OK;
+	options = pg == NULL ? NULL : PQconninfo(pg); /* with what the environment says */
+	servers = count_servers(options);
+	if (servers == 1 || PQstatus(pg) == CONNECTION_BAD) {
+		rc = complete(pg, deadline_us, out);
+	} else {
+		PQfinish(pg);
+		rc = connect_any(options, servers, deadline_us, out);
 	}
-	db_wire_report("cannot connect", NULL, PQerrorMessage(pg)[0] ? PQerrorMessage(pg) : "no answer in time");
-	PQfinish(pg);
-	return RC_UNAVAILABLE;
+	PQconninfoFree(options);
+	return rc;
 }
 
 bool db_wire_alive(PGconn *pg)

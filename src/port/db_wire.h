@@ -13,7 +13,8 @@
 /* What a server says is written for operators; its first line suffices, and is all that a log line should hold. `sqlstate` may be NULL. */
 void db_wire_report(const char *what, const char *sqlstate, const char *message);
 
-/* Connects. The caller owns the connection: PQfinish. RC_UNAVAILABLE where it cannot be had in time, which is reported; RC_NOMEM. */
+/* Connects, to the first that can be had in its share of the time where `conninfo` names several servers. The caller owns the connection: PQfinish. RC_UNAVAILABLE where it
+ * cannot be had in time, which is reported; RC_NOMEM. */
 enum rc db_wire_connect(const char *conninfo, int timeout_ms, PGconn **out) MUST_CHECK;
 
 /* Whether an idle connection is still good: a server that stopped has said good-bye on it, and its socket is readable. */

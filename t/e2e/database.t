@@ -2,6 +2,7 @@
 use strict;
 use warnings;
 
+use IO::Socket::INET;
 use JSON::PP;
 use Test::More;
 use Harness;
@@ -111,6 +112,15 @@ subtest 'a call has expired, and its supplier is locked when it ends' => sub {
 };
 
 is +($h->ctl('audit'))[0], 0, 'promptctl audit finds ledger and counters equal';
+
+# A machine that is gone answers nothing, not even that it refuses.
+subtest 'the first of two servers that are named is silent' => sub {
+	my $silent = IO::Socket::INET->new(Listen => 8, LocalAddr => '127.0.0.1') or die "listen: $!\n";
+	my $database = $pg->conninfo('www') =~ s/host=(\S+) port=(\d+)/'host=127.0.0.1,' . $1 . ' port=' . $silent->sockport . ',' . $2/er;
+	my $other = Harness->new(web => 'lighttpd', beside => $h, settings => {database => $database});
+	is $other->post($Wedding::EMAIL, email(), key => $s->{key})->status, 200, 'the second is asked';
+	like $other->log_text, qr/cannot connect: .*127\.0\.0\.1.*no answer in time/, 'and what is wrong with the first is said';
+};
 
 # What was never sent leaves nothing to make void: else the refused ones of a long outage would crowd out the settlements that wait for its end.
 subtest 'while it cannot be reached, nothing is noted of the requests that are refused' => sub {
