@@ -69,7 +69,7 @@ struct ctl_option {
 #define CTL_DAY_SIZE 11
 bool ctl_month(const char *text, char first_day[CTL_DAY_SIZE]) MUST_CHECK;
 
-/* Whether --from and --to, where they are given, are days in that form: the database would take more, each server in its own way. False when the
+/* Whether --from and --to, where they are given, are days in that form, and in that order: the database would take more, each server in its own way. False when the
  * command is over, as below. */
 bool ctl_days(struct ctl *ctl, const char *const days[2]) MUST_CHECK;
 

@@ -157,6 +157,10 @@ bool ctl_days(struct ctl *ctl, const char *const days[2])
 			return false;
 		}
 	}
+	if (days[0] != NULL && days[1] != NULL && strcmp(days[0], days[1]) > 0) {
+		ctl->status = ctl_misused(ctl, "--to %s is before --from %s", days[1], days[0]);
+		return false;
+	}
 	return true;
 }
 

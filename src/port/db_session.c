@@ -31,6 +31,8 @@ enum rc db_open(const char *conninfo, struct db_session **out, char *reason, siz
 
 	if (session == NULL)
 		return RC_NOMEM;
+	/* Days come as 2026-11-27, whatever style the database or the role has: said with the connection, since what is set later is lost behind PgBouncer. */
+	setenv("PGDATESTYLE", "ISO", 1);
 	session->pg = PQconnectdb(conninfo);
 	if (PQstatus(session->pg) != CONNECTION_OK) {
 		keep_reason(reason, reason_size, PQerrorMessage(session->pg));

@@ -10,6 +10,7 @@
 
 struct db_session;
 
+/* Days and times are told as ISO 8601 has them. */
 enum rc db_open(const char *conninfo, struct db_session **out, char *reason, size_t reason_size) MUST_CHECK;
 void db_close(struct db_session *session);
 

@@ -523,8 +523,17 @@ subtest 'usage and audit' => sub {
 	}
 	is(ctl('', 'usage', @db, '--from', '2026-02-30'), 2, 'a day that no calendar has');
 	like($err, qr/"2026-02-30"/, 'is named');
+	for my $command ('usage', 'refused', 'audit') { # an audit of no day would find that all is equal
+		is(ctl('', $command, @db, '--from', '2026-11-02', '--to', '2026-11-01'), 2, "$command: a period that ends before it begins");
+		like($err, qr/^promptctl: --to 2026-11-01 is before --from 2026-11-02\nusage: promptctl $command/, 'is told');
+	}
+	is(ctl('', 'audit', @db, '--from', $today, '--to', $today), 0, 'a period of one day is one');
 	is(ctl('', 'usage', @db, $other), 0, 'of another supplier');
 	unlike($out, qr/email_template/, 'is not this one');
+	$pg->psql("alter database $pg->{database} set datestyle = 'SQL, DMY'");
+	is(ctl('', 'usage', @db, '--csv'), 0, 'where the database writes days otherwise');
+	like($out, qr/^$today,/m, 'they are written as ever');
+	$pg->psql("alter database $pg->{database} reset datestyle");
 
 	is(ctl('', 'audit', @db), 0, 'audit');
 	like($out, qr/are equal$/m, 'finds nothing');
