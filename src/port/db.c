@@ -406,8 +406,10 @@ static void tell(struct db_job *const *jobs, unsigned count, enum rc rc)
 /* What failed is told, and the connection let go: it is of no more use, or is to a server that refuses for now, where another that `conninfo` names may not. */
 static void give_up(struct connection *c, struct db_job *const *jobs, unsigned count, enum rc rc)
 {
-	if (rc == RC_TIMEOUT && c->pg != NULL)
-		db_wire_cancel(c->pg);
+	if (rc == RC_TIMEOUT) {
+		db_wire_abandon(c->pg);
+		c->pg = NULL;
+	}
 	drop(c);
 	if (rc == RC_INVALID)
 		rc = RC_UNAVAILABLE;

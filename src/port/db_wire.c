@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -202,12 +203,26 @@ enum rc db_wire_result(PGconn *pg, int64_t deadline_us, PGresult **out)
 	return RC_OK;
 }
 
-void db_wire_cancel(PGconn *pg)
+static void *cancel_and_close(void *connection)
 {
-	PGcancel *handle = PQgetCancel(pg);
+	PGcancel *handle = PQgetCancel(connection);
 	char reason[64];
 
 	if (handle != NULL)
 		PQcancel(handle, reason, sizeof reason);
 	PQfreeCancel(handle);
+	PQfinish(connection);
+	return NULL;
+}
+
+void db_wire_abandon(PGconn *pg)
+{
+	pthread_t thread;
+
+	if (pg == NULL)
+		return;
+	if (pthread_create(&thread, NULL, cancel_and_close, pg) == 0)
+		pthread_detach(thread);
+	else
+		PQfinish(pg);
 }

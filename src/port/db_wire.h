@@ -23,7 +23,8 @@ bool db_wire_alive(PGconn *pg);
 /* The next result, waiting for it; PQclear when done. NULL with RC_OK is libpq's mark between two statements. RC_TIMEOUT, RC_UNAVAILABLE. */
 enum rc db_wire_result(PGconn *pg, int64_t deadline_us, PGresult **out) MUST_CHECK;
 
-/* Asks the server to end the statement that it is at. */
-void db_wire_cancel(PGconn *pg);
+/* Asks the server to end the statement that it is at, then closes the connection, in a thread that nobody waits for: libpq waits until the server has heard, and one that is gone
+ * never does. NULL: nothing. */
+void db_wire_abandon(PGconn *pg);
 
 #endif

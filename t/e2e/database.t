@@ -122,6 +122,21 @@ subtest 'the first of two servers that are named is silent' => sub {
 	like $other->log_text, qr/cannot connect: .*127\.0\.0\.1.*no answer in time/, 'and what is wrong with the first is said';
 };
 
+# It takes connections and what is sent on them, and says nothing: a machine that swaps, a disk that hangs. Not even a request to give up is answered.
+subtest 'it stands still' => sub {
+	my $other = Harness->new(web => 'lighttpd', beside => $h, settings => {'database.statement_timeout' => '1s'});
+	is $other->post($Wedding::EMAIL, email(), key => $s->{key})->status, 200, 'before';
+	my $requests = $h->standin->counts->{requests};
+	my $server = Harness::Web::slurp("$pg->{dir}/data/postmaster.pid") =~ s/\n.*//sr;
+	my @all = ($server, Harness::children_of($server));
+	kill STOP => @all;
+	my @answers = map { eval { $other->post($Wedding::EMAIL, email(), key => $s->{key}, timeout => 20) } } 1 .. 3;
+	kill CONT => @all;
+	problem $_, 503, 'database_unavailable', 'the problem, though it stands still' for @answers;
+	is $h->standin->counts->{requests}, $requests, 'nothing was spent';
+	ok await(sub { $other->post($Wedding::EMAIL, email(), key => $s->{key})->status == 200 }, 10), 'when it goes on, requests are answered';
+};
+
 # What was never sent leaves nothing to make void: else the refused ones of a long outage would crowd out the settlements that wait for its end.
 subtest 'while it cannot be reached, nothing is noted of the requests that are refused' => sub {
 	$h->dbh->do(q{alter role www set log_statement = 'all'});
