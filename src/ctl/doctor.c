@@ -115,6 +115,20 @@ static void look_at_commits(struct visit *visit, struct db_session *session)
 		note(visit, false, "database: synchronous_commit is off: a crash would lose calls that were sent and are owed. Set it on for this role");
 }
 
+/* What the database or the role says of every transaction: calls could write nothing, or would fail where two meet. */
+static void look_at_transactions(struct visit *visit, struct db_session *session)
+{
+	static const char sql[] = "select current_setting('transaction_read_only') = 'on', current_setting('default_transaction_isolation')";
+	struct db_table table;
+
+	if (!ctl_query(visit->ctl, session, sql, NULL, 0, &table))
+		return;
+	if (*table.values[0] == 't')
+		note(visit, false, "database: it can only be read: every call is refused. Name the server that can be written to, or set default_transaction_read_only off for this role");
+	if (!str_eq(table.values[1], "read committed"))
+		note(visit, false, "database: default_transaction_isolation is %s: calls at the same time fail for it. Set it to read committed for this role", table.values[1]);
+}
+
 static void look_at_database(struct visit *visit)
 {
 	struct db_session *session = NULL;
@@ -127,6 +141,7 @@ static void look_at_database(struct visit *visit)
 	}
 	look_at_rights(visit, session);
 	look_at_commits(visit, session);
+	look_at_transactions(visit, session);
 	db_close(session);
 }
 

@@ -569,6 +569,11 @@ subtest 'doctor' => sub {
 	is(ctl('', 'doctor', '--config', 'doctor.conf'), 1, 'commits that a crash may forget');
 	like($out, qr/^BAD   database: synchronous_commit is off/m, 'are said');
 	$pg->psql('alter role fpm_nobody reset synchronous_commit');
+	$pg->psql("alter role fpm_nobody set default_transaction_isolation = 'repeatable read'; alter role fpm_nobody set default_transaction_read_only = on");
+	is(ctl('', 'doctor', '--config', 'doctor.conf'), 1, 'transactions that calls would fail in');
+	like($out, qr/^BAD   database: it can only be read: /m, 'that nothing can be written is said');
+	like($out, qr/^BAD   database: default_transaction_isolation is repeatable read: /m, 'and their isolation');
+	$pg->psql('alter role fpm_nobody reset default_transaction_isolation; alter role fpm_nobody reset default_transaction_read_only');
 	is(ctl('', 'doctor', '--config', 'doctor.conf', '--database', $pg->conninfo), 0, 'another database');
 	like($out, qr/^good  database: reached as postgres, which may do more/m, 'is looked at instead');
 	is(ctl('', 'doctor', '--config', 'doctor.conf', '--database', $pg->conninfo =~ s/dbname=\S+/dbname=template1/r), 1, 'one without our schema');
