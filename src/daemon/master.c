@@ -39,7 +39,7 @@ struct master {
 	int signal_fd;
 	int report_fd; /* to the process that waits in the foreground; -1 where none does */
 	bool stopping;
-	bool reload_due; /* asked for before the first workers served */
+	bool reload_due; /* asked for, and not begun yet */
 	int64_t janitor_due; /* to be killed, once dismissed */
 	int status;
 	char reason[512]; /* why a step failed */
@@ -214,12 +214,13 @@ static void warn_of_listen(const struct master *master, const struct settings *s
 		log_msg(LOG_WARN_, "reload", "listen stays at %s until the daemon is started anew", master->listen);
 }
 
-/* The log goes back to where the settings that go on have it. */
+/* The log goes back to where the settings that go on have it. A reason that was told already is NULL. */
 static void keep_old(struct master *master, const char *reason)
 {
 	const struct generation *old = &master->pool.serving;
 
-	log_msg(LOG_ERROR_, "reload", "%s; the old settings go on", reason);
+	if (reason != NULL)
+		log_msg(LOG_ERROR_, "reload", "%s; the old settings go on", reason);
 	if (old->settings != NULL && logfile_open(old->settings, &old->identity) != RC_OK)
 		log_msg(LOG_ERROR_, "reload", "error_log: %s: %s", old->settings->error_log, strerror(errno));
 }
@@ -242,12 +243,14 @@ static enum rc read_new(struct master *master, struct settings **settings, struc
 	return rc;
 }
 
-/* Until the first workers serve there are none to go on with the old settings: who asks earlier is heard when they do. */
+/* Until the first workers serve there are none to go on with the old settings: who asks earlier is heard when they do. Who asks more often than workers
+ * end is heard when there is room for others. */
 static void reload(struct master *master)
 {
 	struct settings *settings;
 	struct identity identity;
 	char reason[512];
+	bool again = master->reload_due;
 	enum rc rc;
 
 	master->reload_due = master->pool.serving.settings == NULL;
@@ -257,11 +260,15 @@ static void reload(struct master *master)
 		keep_old(master, reason);
 		return;
 	}
-	warn_of_listen(master, settings);
 	privilege_limits(settings->pm_threads);
 	rc = pool_begin(&master->pool, settings, &identity);
-	if (rc != RC_OK)
-		keep_old(master, rc == RC_UNAVAILABLE ? "too many workers of earlier reloads still finish" : rc_name(rc));
+	master->reload_due = rc == RC_UNAVAILABLE;
+	if (rc == RC_OK)
+		warn_of_listen(master, master->pool.coming.settings);
+	else if (rc == RC_UNAVAILABLE)
+		keep_old(master, again ? NULL : "too many workers of earlier reloads still finish: it begins as they end");
+	else
+		keep_old(master, rc_name(rc));
 }
 
 static void reopen_log(struct master *master)
@@ -272,17 +279,21 @@ static void reopen_log(struct master *master)
 		kill(master->janitor.pid, SIGUSR1);
 }
 
-static void reap(struct master *master)
+/* Whether any had ended. */
+static bool reap(struct master *master)
 {
+	bool any = false;
 	int status;
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		any = true;
 		if (pool_ended(&master->pool, pid, status))
 			continue;
 		if (pid == master->janitor.pid)
 			janitor_ended(&master->janitor, status);
 	}
+	return any;
 }
 
 static void take_signals(struct master *master)
@@ -369,9 +380,11 @@ static void await(const struct master *master)
 static void run(struct master *master)
 {
 	while (!master->stopping || pool_count(&master->pool) > 0 || master->janitor.pid != 0) {
+		bool ended;
+
 		await(master);
 		take_signals(master);
-		reap(master);
+		ended = reap(master);
 		pool_read_ready(&master->pool);
 		switch (pool_step(&master->pool)) {
 		case POOL_SERVES:
@@ -383,6 +396,8 @@ static void run(struct master *master)
 		case POOL_NOTHING:
 			break;
 		}
+		if (ended && master->reload_due)
+			reload(master);
 		start_janitor(master);
 		end_janitor(master);
 	}

@@ -117,12 +117,14 @@ enum rc pool_begin(struct pool *pool, struct settings *settings, const struct id
 {
 	enum rc rc = RC_OK;
 
+	if (scoreboard_free_slots(pool->board) < (unsigned)settings->pm_max_children) {
+		config_free(settings);
+		return RC_UNAVAILABLE;
+	}
 	if (pool->coming.settings != NULL)
 		give_up(pool);
 	pool->coming = (struct generation){++pool->generations, settings, *identity};
 	roster_give(pool->roster, identity);
-	if (scoreboard_free_slots(pool->board) < (unsigned)settings->pm_max_children)
-		rc = RC_UNAVAILABLE;
 	for (int64_t i = 0; rc == RC_OK && i < settings->pm_max_children; i++)
 		rc = spawn(pool, &pool->coming);
 	if (rc != RC_OK)

@@ -47,7 +47,7 @@ struct pool {
 enum rc pool_open(struct pool *pool) MUST_CHECK;
 
 /* Starts a generation; one that was still coming is given up. The settings are the pool's from now on, whatever happens. RC_UNAVAILABLE while too
- * many old workers still finish, RC_SYS. */
+ * many old workers still finish (and one that was coming still does), RC_SYS. */
 enum rc pool_begin(struct pool *pool, struct settings *settings, const struct identity *identity) MUST_CHECK;
 
 /* Takes note of the workers that reported, and of a child that ended (false: it was none of ours). */

@@ -400,6 +400,27 @@ subtest 'a reload refuses and cuts nothing' => sub {
 	stop($d);
 };
 
+# Workers that start wait for a key that does not come, until there is room for no more.
+subtest 'reloads that come faster than workers start' => sub {
+	my %many = ('pm.max_children' => 64, 'pm.threads' => 1, 'global.process_control_timeout' => '60s');
+	my $d = start(%many);
+	my $children = sub { return scalar(() = children_of($d->{process}->pid)) };
+	POSIX::mkfifo("$dir/late", 0666);
+	settings($d, %many, 'openai.api_key_file' => "$dir/late");
+	for my $round (1 .. 3) {
+		$d->{process}->signal('HUP');
+		ok((await { $children->() == 64 + 64 * $round + 1 } 30), "$round generations wait");
+	}
+	settings($d, %many, 'ping.response' => 'the last');
+	$d->{process}->signal('HUP');
+	ok((await { logged($d) =~ /too many workers of earlier reloads still finish/ }), 'there is no room for more');
+	is(ping($d), 'pong', 'the old ones serve');
+	kill 'KILL', grep { my $pid = $_; !grep { $_ == $pid } serving($d) } grep { slurp("/proc/$_/comm") =~ /worker/ } children_of($d->{process}->pid);
+	ok((await { (ping($d) // '') eq 'the last' } 30), 'once there is, what was asked for last is in force') or diag(logged($d));
+	is(scalar(() = logged($d) =~ /too many workers/g), 1, 'and it was said once');
+	stop($d);
+};
+
 subtest 'a reload that needs more descriptors' => sub {
 	my $d = start();
 	is(system('prlimit', '--pid', $d->{process}->pid, '--nofile=300:300'), 0, 'there are few');
