@@ -6,6 +6,7 @@ libpromptfpm_a_SOURCES += src/request/key_file.c src/request/key_file.h
 libpromptfpm_a_SOURCES += src/request/problem.c src/request/problem.h
 libpromptfpm_a_SOURCES += src/request/read.c src/request/authenticate.c src/request/validate.c src/request/render.c src/request/idempotency.c
 libpromptfpm_a_SOURCES += src/request/admit.c src/request/generate.c src/request/check.c src/request/repair.c src/request/respond.c src/request/settle.c
+libpromptfpm_a_SOURCES += src/request/accept.c src/request/accept.h
 libpromptfpm_a_SOURCES += src/request/caller.c src/request/caller.h
 libpromptfpm_a_SOURCES += src/request/cost.c src/request/cost.h
 libpromptfpm_a_SOURCES += src/request/refusal.c src/request/refusal.h

@@ -5,6 +5,7 @@
 
 #include "base/str.h"
 #include "port/json.h"
+#include "request/accept.h"
 #include "request/request.h"
 
 static enum rc refuse(struct request *rq, const char *path, const char *reason)
@@ -97,11 +98,10 @@ static enum rc read_history(struct request *rq)
 static enum answer_mode wanted_mode(const struct request *rq)
 {
 	const struct value *stream = value_get(rq->input, "stream");
-	const char *accept = fcgi_param(rq->fcgi, "HTTP_ACCEPT");
 
 	if (!rq->endpoint->streams || stream == NULL || stream->type != VALUE_BOOL || !stream->u.boolean)
 		return ANSWER_JSON;
-	return accept != NULL && strcasestr(accept, "text/event-stream") != NULL ? ANSWER_SSE : ANSWER_TEXT;
+	return accept_asks_for(fcgi_param(rq->fcgi, "HTTP_ACCEPT"), "text/event-stream", "text/plain") ? ANSWER_SSE : ANSWER_TEXT;
 }
 
 enum rc step_validate(struct request *rq)

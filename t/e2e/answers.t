@@ -119,9 +119,12 @@ subtest 'characters are not cut in two' => sub {
 	is $s->body, "Zo\xc3\xab \xf0\x9f\x92\x8d ok", 'the text is whole';
 };
 
-subtest 'a type is the same in capitals' => sub {
-	my $r = $h->post($Wedding::EMAIL, email(undef, stream => JSON::PP::true), key => $supplier->{key}, headers => {Accept => 'application/json, Text/Event-Stream'});
-	is $r->header('Content-Type'), 'text/event-stream; charset=utf-8', 'events are asked for, and come';
+subtest 'the form of a stream is the one that Accept asks for' => sub {
+	my %form = ('application/json, Text/Event-Stream' => 'text/event-stream', 'text/event-stream;q=0, */*' => 'text/plain', 'text/plain, text/event-stream;q=0.5' => 'text/plain');
+	for my $accept (sort keys %form) {
+		my $r = $h->post($Wedding::EMAIL, email(undef, stream => JSON::PP::true), key => $supplier->{key}, headers => {Accept => $accept});
+		is $r->header('Content-Type'), "$form{$accept}; charset=utf-8", $accept;
+	}
 };
 
 subtest 'a heartbeat comes while the upstream is silent' => sub {

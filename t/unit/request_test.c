@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "request/accept.h"
 #include "request/caller.h"
 #include "request/cost.h"
 #include "request/problem.h"
@@ -77,6 +78,28 @@ START_TEST(every_problem_has_a_row)
 	ck_assert_int_eq(problem_of_fault(FAULT_TIMEOUT), PROBLEM_UPSTREAM_TIMEOUT);
 	ck_assert_int_eq(problem_of_fault(FAULT_UNREACHABLE), PROBLEM_UPSTREAM_UNREACHABLE);
 	ck_assert_int_eq(problem_of_fault(FAULT_OURS), PROBLEM_INTERNAL);
+}
+END_TEST
+
+static bool asks_for_events(const char *header)
+{
+	return accept_asks_for(header, "text/event-stream", "text/plain");
+}
+
+START_TEST(accept_is_read_by_its_weights)
+{
+	static const char *const events[] = {"text/event-stream", "Text/Event-Stream", "text/event-stream;charset=utf-8", "application/json, text/event-stream",
+	                                     "text/plain, text/event-stream", "text/plain;q=0.5,text/event-stream ; q=0.51", "text/event-stream;q=0.001",
+	                                     "*/*;q=0.1, text/event-stream;q=x", "text/event-stream;q=0, text/event-stream;v=2", ",, text/event-stream,"};
+	static const char *const text[] = {"", ",", "*/*", "text/*", "text/plain", "text/event-stream;q=0", "text/event-stream;q=0.000", "text/event-stream; Q=0.0, */*",
+	                                   "text/plain, text/event-stream;q=0.9", "text/event-streams", "x-text/event-stream", "text/event-stream-2", "text/event-strea",
+	                                   "application/json;as=text/event-stream"};
+
+	ck_assert(!asks_for_events(NULL));
+	for (size_t i = 0; i < COUNT_OF(events); i++)
+		ck_assert_msg(asks_for_events(events[i]), "events: %s", events[i]);
+	for (size_t i = 0; i < COUNT_OF(text); i++)
+		ck_assert_msg(!asks_for_events(text[i]), "text: %s", text[i]);
 }
 END_TEST
 
@@ -201,6 +224,7 @@ int main(void)
 	tcase_add_test(tc, costs_are_exact);
 	tcase_add_test(tc, costs_that_cannot_be_are_refused);
 	tcase_add_test(tc, every_problem_has_a_row);
+	tcase_add_test(tc, accept_is_read_by_its_weights);
 	tcase_add_test(tc, callers_are_remembered_for_a_while);
 	tcase_add_test(tc, what_is_ready_is_remembered);
 	tcase_add_test(tc, lock_keys_tell_suppliers_and_features_apart);
