@@ -140,6 +140,7 @@ void log_send(struct log_line *line)
 
 	if (line->level < log_least)
 		return;
+	line->len = str_utf8_whole(line->text, line->len); /* the cap may have come in the middle of a character */
 	line->text[line->len++] = '\n';
 	n = write(log_fd, line->text, line->len);
 	(void)n; /* a log that cannot be written to must not stop a request */

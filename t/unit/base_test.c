@@ -328,6 +328,14 @@ START_TEST(a_log_line_cannot_be_forged_and_is_cut_at_its_cap)
 	ck_assert_uint_le(read_log(ends[0], text, sizeof text), LOG_LINE_MAX);
 	ck_assert_ptr_nonnull(strstr(text, " error huge v=xxx"));
 	ck_assert_int_eq(text[strlen(text) - 1], '\n');
+	for (size_t i = 0; i + 2 < 3 * LOG_LINE_MAX; i += 2)
+		memcpy(huge + i, "\xc3\xbc", 2);
+	for (int shift = 0; shift < 2; shift++) {
+		log_begin(&line, LOG_ERROR_, shift == 0 ? "huge" : "hugest");
+		log_str(&line, "v", huge);
+		log_send(&line);
+		ck_assert(str_utf8_valid(text, read_log(ends[0], text, sizeof text)));
+	}
 	log_open(2, LOG_INFO_);
 }
 END_TEST
