@@ -32,7 +32,7 @@ void *arena_alloc(struct arena *arena, size_t n) MUST_CHECK;
 void *arena_array(struct arena *arena, size_t count, size_t size) MUST_CHECK;
 
 /* Grows the block at `p` (which was `old` bytes, NULL with 0 for a first one) to `n` bytes: in place where it is the arena's newest block,
- * else by copying. NULL as arena_alloc; the old block stays valid then. */
+ * else by copying. What is new of it is zeroed. NULL as arena_alloc; the old block stays valid then. */
 void *arena_grow(struct arena *arena, void *p, size_t old, size_t n) MUST_CHECK;
 
 /* Copies, NUL-terminated; NULL as arena_alloc. arena_strdup(arena, NULL) is NULL. */

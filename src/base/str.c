@@ -208,15 +208,3 @@ enum rc str_size(const char *s, int64_t *bytes)
 
 	return scaled(s, units, COUNT_OF(units), bytes);
 }
-
-bool str_secret_eq(const char *a, const char *b)
-{
-	size_t n = strlen(a);
-	unsigned char differs = 0;
-
-	if (strlen(b) != n)
-		return false;
-	for (size_t i = 0; i < n; i++)
-		differs |= (unsigned char)(a[i] ^ b[i]);
-	return differs == 0;
-}

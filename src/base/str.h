@@ -43,7 +43,4 @@ enum rc str_duration_ms(const char *s, int64_t *milliseconds) MUST_CHECK;
 /* "4096", "64k", "1M", "1G" in bytes (powers of 1024). RC_INVALID else. */
 enum rc str_size(const char *s, int64_t *bytes) MUST_CHECK;
 
-/* Compares without telling by its time where two secrets of the same length differ. */
-bool str_secret_eq(const char *a, const char *b);
-
 #endif

@@ -90,12 +90,13 @@ static void write_hex(char *out, const unsigned char *bytes, size_t n)
 	*out = '\0';
 }
 
-static void write_uuid(char *uuid, unsigned char bytes[16], unsigned version)
+/* Version 7. */
+static void write_uuid(char *uuid, unsigned char bytes[16])
 {
 	static const size_t groups[] = {4, 2, 2, 2, 6};
 	size_t at = 0;
 
-	bytes[6] = (unsigned char)((bytes[6] & 0x0f) | version << 4);
+	bytes[6] = (unsigned char)((bytes[6] & 0x0f) | 0x70);
 	bytes[8] = (unsigned char)((bytes[8] & 0x3f) | 0x80);
 	for (size_t i = 0; i < COUNT_OF(groups); i++) {
 		write_hex(uuid, bytes + at, groups[i]);
@@ -104,16 +105,6 @@ static void write_uuid(char *uuid, unsigned char bytes[16], unsigned version)
 		*uuid++ = '-';
 	}
 	uuid[-1] = '\0';
-}
-
-enum rc token_uuid(char uuid[TOKEN_UUID_SIZE])
-{
-	unsigned char bytes[16];
-
-	if (getentropy(bytes, sizeof bytes) != 0)
-		return RC_SYS;
-	write_uuid(uuid, bytes, 4);
-	return RC_OK;
 }
 
 enum rc token_uuid_rising(char uuid[TOKEN_UUID_SIZE])
@@ -127,7 +118,7 @@ enum rc token_uuid_rising(char uuid[TOKEN_UUID_SIZE])
 	ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 	for (size_t i = 0; i < 6; i++)
 		bytes[i] = (unsigned char)(ms >> (40 - 8 * i));
-	write_uuid(uuid, bytes, 7);
+	write_uuid(uuid, bytes);
 	return RC_OK;
 }
 

@@ -23,8 +23,7 @@ bool token_key_wellformed(const char *key);
 /* A new request id. */
 enum rc token_request_id(char id[TOKEN_REQUEST_SIZE]) MUST_CHECK;
 
-/* A random (version 4) UUID, RFC 9562; and one that rises with time (version 7). */
-enum rc token_uuid(char uuid[TOKEN_UUID_SIZE]) MUST_CHECK;
+/* A UUID that rises with time (version 7, RFC 9562). */
 enum rc token_uuid_rising(char uuid[TOKEN_UUID_SIZE]) MUST_CHECK;
 
 /* SHA-256 in lower-case hex. */

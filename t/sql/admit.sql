@@ -1,6 +1,6 @@
 begin;
 \ir lib/fixture.sql
-select plan(47);
+select plan(50);
 
 select pg_temp.supplier('ann', 'starter', 'org');
 select pg_temp.supplier('zoe', 'enterprise');
@@ -76,6 +76,15 @@ from (select * from public.ai_usage_tracking where supplier_id = pg_temp.id('zoe
 select is((pg_temp.admit('zoe', p_max_tokens => 925)).verdict, 'admitted', 'what it gave back is there to be used: 0.0705 cents');
 select is((pg_temp.admit('zoe', p_prompt_max => 0, p_max_tokens => 1)).verdict, 'cost_limit', 'to the last');
 
+update public.ai_models set cost_per_cached_token = null where model_name = 'gpt-4o-mini';
+select is((pg_temp.admit('zoe', 'form_generation')).price_cached, '0.00000015', 'a model without a price for cached tokens: that of others');
+
+-- A clock that was set back opens no day twice.
+insert into fpm.counters (supplier_id, feature_type, day, day_count, month, month_count, month_cost, reserved)
+select pg_temp.id('ann'), 'email_template', t.day, 5, date_trunc('month', t.day::timestamp), 5, 0, 0
+from (select (clock_timestamp() at time zone 'UTC')::date + 1 as day) t;
+select is((pg_temp.admit('ann')).verdict, 'daily_limit', 'a day that has begun goes on, though the clock was set back');
+
 -- What makes no sense does not raise.
 select lives_ok($$select fpm.admit(pg_temp.key('zoe'), null, 'chatbot', null, 'openai', 'gpt-4o-mini', -5, -5, -5, -5, -5, -5, null, 'nonsense', -5, -5, -5, null, null)$$,
 	'negative and missing figures');
@@ -84,6 +93,9 @@ select lives_ok($$select fpm.admit(pg_temp.key('zoe'), '', 'chatbot', '/e', 'ope
 
 select lives_ok($$select fpm.admit(pg_temp.key('zoe'), '', 'chatbot', '/f', 'openai', 'gpt-4o-mini', 1, 2147483647, 2147483647, 1, 1, 1, null, null, 0, 1, 1, 'w', true)
 	from generate_series(1, 2)$$, 'the slowest rate of all');
+
+update fpm.api_keys set revoked_at = now() where supplier_id = pg_temp.id('zoe');
+select is((pg_temp.admit('zoe', 'form_generation')).verdict, 'unauthenticated', 'a key that was revoked, which a worker may still remember');
 
 select * from finish();
 rollback;

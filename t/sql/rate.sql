@@ -1,6 +1,6 @@
 begin;
 \ir lib/fixture.sql
-select plan(25);
+select plan(26);
 
 select pg_temp.supplier('ann', 'enterprise');
 select pg_temp.supplier('ben', 'enterprise');
@@ -43,6 +43,8 @@ select pg_temp.wait(3600);
 select is(pg_temp.verdicts(12, 'ann', 'email_template', '10/3600/20'), 'admitted 10, rate_limit 2', 'and then ten a period');
 delete from fpm.rate_buckets;
 select is((pg_temp.admit('ann', p_rate => '7/3600/1')).rate_reset_s, 515, 'a share that does not come out even is rounded up');
+select is(b.full_at - t.created_at, interval '514.285715 seconds', 'to the microsecond: seven never take less than the hour')
+from fpm.rate_buckets b, public.ai_usage_tracking t where t.created_at = (select max(n.created_at) from public.ai_usage_tracking n);
 
 -- Rate and other limits at once: the rate is named, the longest wait is told.
 update public.ai_usage_limits set daily_limit = 0 where tier_name = 'enterprise' and feature_type = 'email_template';

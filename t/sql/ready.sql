@@ -1,7 +1,7 @@
 -- Calls that nothing stands in the way of (admit_ready): admitted exactly as admit_calls admits them, and left to it where anything does.
 begin;
 \ir lib/fixture.sql
-select plan(39);
+select plan(44);
 
 select pg_temp.supplier('ann', 'starter', 'org');
 select pg_temp.supplier('zoe', 'enterprise');
@@ -72,7 +72,11 @@ select is(pg_temp.ready(pg_temp.ready_call('ann', 'a third', 'organization', 'or
 select is(pg_temp.ready(pg_temp.ready_call('zoe', 'a third', 'shared')), '1', 'everybody''s');
 
 -- The limits: a starter has five e-mails a day and twenty a month, and four calls are counted.
-select is(pg_temp.ready(pg_temp.ready_call('ann', p_rank => 2)), '', 'with a limit of cost, only the first of a set');
+update fpm.counters set day_count = 1, month_count = 1, month_cost = 0, reserved = 499.85 where supplier_id = pg_temp.id('ann');
+select is(pg_temp.ready(pg_temp.ready_call('ann'), pg_temp.ready_call('ann', p_rank => 2)), '1', 'with a limit of cost, only the first of a set');
+select is(pg_temp.ready(pg_temp.ready_call('ann')), '1', 'what is held counts as spent: to the last of it');
+select is(pg_temp.ready(pg_temp.ready_call('ann')), '', 'and no further');
+update fpm.counters set day_count = 4, month_count = 4, reserved = 0.3 where supplier_id = pg_temp.id('ann');
 select is(pg_temp.ready(pg_temp.ready_call('ann', p_max_tokens => 100000000)), '', 'more than the month''s cost');
 update fpm.counters set month_count = 20;
 select is(pg_temp.ready(pg_temp.ready_call('ann')), '', 'the month''s calls are used up');
@@ -88,7 +92,16 @@ update fpm.counters set day_count = 7, month_count = 7, reserved = 0 where suppl
 select is(pg_temp.ready(pg_temp.ready_call('zoe', p_rank => 1), pg_temp.ready_call('zoe', p_rank => 2), pg_temp.ready_call('zoe', p_rank => 3, p_model => 'gpt-99')), '1 2',
 	'each of a set for itself');
 select is(format('%s %s %s', (c).day_count, (c).month_count, trim_scale((c).reserved)), '9 9 0.15', 'all of them are counted') from pg_temp.counter('zoe') c;
+update public.ai_usage_limits set daily_limit = 10 where tier_name = 'enterprise' and feature_type = 'email_template';
+select is(pg_temp.ready(pg_temp.ready_call('zoe'), pg_temp.ready_call('zoe', p_rank => 2)), '1', 'the second is one call more of the day');
+update public.ai_usage_limits set daily_limit = -1, monthly_limit = 11 where tier_name = 'enterprise' and feature_type = 'email_template';
+select is(pg_temp.ready(pg_temp.ready_call('zoe'), pg_temp.ready_call('zoe', p_rank => 2)), '1', 'and of the month');
+update public.ai_usage_limits set monthly_limit = -1 where tier_name = 'enterprise' and feature_type = 'email_template';
 select is(pg_temp.ready(variadic '{}'::fpm.ready_call[]), '', 'a set of none');
+
+-- A model whose provider has no price of its own for what it had cached.
+update public.ai_models set cost_per_cached_token = null where model_name = 'gpt-4o-mini';
+select is(trim_scale(r.price_cached), 0.00000015, 'cached tokens at the price of others') from fpm.admit_ready(array[pg_temp.ready_call('zoe')]) r;
 
 -- A key that was revoked a moment ago.
 update fpm.api_keys set revoked_at = now() where supplier_id = pg_temp.id('zoe');

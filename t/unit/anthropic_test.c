@@ -147,6 +147,9 @@ START_TEST(sampling_goes_out_where_the_model_takes_it)
 	request.temperature = 1.5;
 	ck_assert_int_eq(plain(PLAIN), RC_OK);
 	ck_assert_ptr_nonnull(strstr(sent(), ",\"temperature\":1,\"stop_sequences\":[\"END\"]"));
+	request.temperature = 0; /* which is not the provider's own choice */
+	ck_assert_int_eq(plain(PLAIN), RC_OK);
+	ck_assert_ptr_nonnull(strstr(sent(), ",\"temperature\":0"));
 	request.temperature = -1;
 	ck_assert_int_eq(plain(PLAIN), RC_OK);
 	ck_assert_ptr_null(strstr(sent(), "temperature"));
@@ -175,6 +178,7 @@ END_TEST
 #define TEXT_ANSWER "{\"content\":[{\"type\":\"text\",\"text\":\"%s\"}],\"stop_reason\":\"end_turn\"}"
 
 static const char *const fenced[][2] = {
+	{"```json\\n{\\\"a\\\":1}\\n```  \\n ", "{\"a\":1}\n"},
 	{"{\\\"a\\\":1}", "{\"a\":1}"},
 	{"```json\\n{\\\"a\\\":1}\\n```", "{\"a\":1}\n"},
 	{"```\\n{\\\"a\\\":1}\\n```\\n", "{\"a\":1}\n"},
@@ -373,7 +377,8 @@ START_TEST(nonsense_is_no_usage)
 {
 	static const char *const usages[] = {
 		"{\"input_tokens\":-1,\"output_tokens\":5}", "{\"input_tokens\":1,\"output_tokens\":-5}", "{\"input_tokens\":\"1\",\"output_tokens\":5}",
-		"{\"input_tokens\":1,\"cache_read_input_tokens\":-1,\"output_tokens\":5}", "{\"input_tokens\":99999999999,\"output_tokens\":5}",
+		"{\"input_tokens\":1,\"cache_read_input_tokens\":-1,\"output_tokens\":5}", "{\"input_tokens\":3,\"cache_creation_input_tokens\":-1,\"output_tokens\":5}",
+		"{\"input_tokens\":-1,\"cache_read_input_tokens\":3,\"output_tokens\":5}", "{\"input_tokens\":3,\"cache_read_input_tokens\":\"1\",\"output_tokens\":5}", "{\"input_tokens\":99999999999,\"output_tokens\":5}",
 		"{\"input_tokens\":5}", "{\"output_tokens\":5}", "{\"input_tokens\":5,\"output_tokens\":null}", "{}", "[]",
 	};
 

@@ -56,3 +56,5 @@ unit_tests += t/unit/catalog_test
 t_unit_catalog_test_SOURCES = t/unit/catalog_test.c
 unit_tests += t/unit/allocation_test
 t_unit_allocation_test_SOURCES = t/unit/allocation_test.c
+unit_tests += t/unit/db_queue_test
+t_unit_db_queue_test_SOURCES = t/unit/db_queue_test.c

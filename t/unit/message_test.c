@@ -88,6 +88,7 @@ static const struct {
 	{"[{\"role\":1,\"content\":\"x\"}]", "a message's role must be system, user, model or assistant"},
 	{"[{\"role\":\"user\",\"content\":1}]", "a message's content must be a string or an array of parts"},
 	{"[{\"role\":\"user\",\"content\":[{\"media\":{}}]}]", "a part of a message's content must be an object with a string \"text\""},
+	{"[{\"role\":\"user\",\"content\":[{\"text\":1}]}]", "a part of a message's content must be an object with a string \"text\""},
 	{"[{\"role\":\"user\",\"content\":[\"x\"]}]", "a part of a message's content must be an object with a string \"text\""},
 };
 

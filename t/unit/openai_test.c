@@ -254,9 +254,14 @@ START_TEST(sampling_goes_out_where_the_family_takes_it)
 	body = body_sent();
 	ck_assert_str_eq(json_of(value_get(body, "stop")), "[\"END\"]");
 	ck_assert_str_eq(json_of(value_get(body, "top_p")), "0.5");
-	request.temperature = -1;
+	request.temperature = request.top_p = 0; /* which is not the provider's own choice */
+	ck_assert_int_eq(plain(PLAIN, strlen(PLAIN)), RC_OK);
+	ck_assert_str_eq(json_of(value_get(body_sent(), "temperature")), "0");
+	ck_assert_str_eq(json_of(value_get(body_sent(), "top_p")), "0");
+	request.temperature = request.top_p = -1;
 	ck_assert_int_eq(plain(PLAIN, strlen(PLAIN)), RC_OK);
 	ck_assert_ptr_null(value_get(body_sent(), "temperature"));
+	ck_assert_ptr_null(value_get(body_sent(), "top_p"));
 }
 END_TEST
 
@@ -373,6 +378,9 @@ START_TEST(a_refusal_is_text_that_was_held_back)
 	ck_assert_int_eq(plain(body, strlen(body)), RC_OK);
 	ck_assert_int_eq(result.stop, STOP_FILTER);
 	ck_assert_str_eq(buf_text(&seen.text), "I cannot.");
+	body = "{\"choices\":[{\"message\":{\"content\":\"x\",\"refusal\":\"\"},\"finish_reason\":\"stop\"}],\"error\":null}"; /* as some of its kin say that there is none */
+	ck_assert_int_eq(plain(body, strlen(body)), RC_OK);
+	ck_assert_int_eq(result.stop, STOP_END);
 	buf_clear(&seen.text);
 	ck_assert_int_eq(stream("data: {\"choices\":[{\"delta\":{\"refusal\":\"No.\"}}]}\n\n" FINISH("stop") DONE), RC_OK);
 	ck_assert_int_eq(result.stop, STOP_FILTER);
@@ -405,7 +413,9 @@ START_TEST(nonsense_is_no_usage)
 		"{\"prompt_tokens\":99999999999,\"completion_tokens\":5}", "{\"prompt_tokens\":5,\"completion_tokens\":99999999999}",
 		"{\"prompt_tokens\":5,\"completion_tokens\":5,\"prompt_tokens_details\":{\"cached_tokens\":6}}",
 		"{\"prompt_tokens\":5,\"completion_tokens\":5,\"completion_tokens_details\":{\"reasoning_tokens\":6}}",
-		"{\"prompt_tokens\":5,\"completion_tokens\":5,\"completion_tokens_details\":{\"reasoning_tokens\":-6}}", "[1,2]", "7", "null",
+		"{\"prompt_tokens\":5,\"completion_tokens\":5,\"completion_tokens_details\":{\"reasoning_tokens\":-6}}",
+		"{\"prompt_tokens\":5,\"completion_tokens\":5,\"prompt_tokens_details\":{\"cached_tokens\":-2}}",
+		"{\"prompt_tokens\":5,\"completion_tokens\":5,\"prompt_tokens_details\":{\"cached_tokens\":\"2\"}}", "[1,2]", "7", "null",
 	};
 
 	for (size_t i = 0; i < COUNT_OF(usages); i++) {
@@ -635,6 +645,11 @@ START_TEST(streams_end_in_several_ways)
 	script.chunked = false;
 	script.texts[0] = DELTA("x") FINISH("stop"); /* the text was whole when the connection broke */
 	ck_assert_int_eq(generate(), RC_OK);
+	script.hang = true; /* or when nothing came any more */
+	request.idle_ms = 100;
+	ck_assert_int_eq(generate(), RC_OK);
+	ck_assert_int_eq(result.stop, STOP_END);
+	ck_assert(!result.usage.reported);
 }
 END_TEST
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "provider/usage.h"
 #include "request/accept.h"
 #include "request/caller.h"
 #include "request/cost.h"
@@ -32,6 +33,7 @@ START_TEST(costs_are_exact)
 	ck_assert_str_eq(cents(1000000, 0, 1000000, "0.00003", "0.00003", "0.00006"), "9000");
 	ck_assert_str_eq(cents(1, 0, 0, "0.000000000001", "0", "0"), "0.0000000001");
 	ck_assert_str_eq(cents(3, 0, 0, "1", "1", "1"), "300");
+	ck_assert_str_eq(cents(INT64_C(1) << 40, 0, INT64_C(1) << 40, "1", "1", "1"), "219902325555200");
 	ck_assert_str_eq(cents(1, 0, 0, "0.0000001500000000000000", "0", "0"), "0.000015");
 }
 END_TEST
@@ -44,10 +46,14 @@ START_TEST(costs_that_cannot_be_are_refused)
 	ck_assert_ptr_null(cents(1, 0, 0, "-1", "0", "0"));
 	ck_assert_ptr_null(cents(1, 0, 0, "0.0000000000001", "0", "0"));
 	ck_assert_ptr_null(cents(1, 0, 0, "99999999999999999999", "0", "0"));
+	ck_assert_ptr_null(cents(1, 0, 0, "18446744073709551616.5", "0", "0")); /* half a dollar, in 64 bits */
+	ck_assert_ptr_null(cents(1, 0, 0, "0.5.5", "0", "0"));
 	ck_assert_ptr_null(cents(1, 0, 0, "2", "0", "0"));
 	ck_assert_ptr_null(cents(-1, 0, 0, "1", "1", "1"));
 	ck_assert_ptr_null(cents(1, 2, 0, "1", "1", "1"));
+	ck_assert_ptr_null(cents(1, -1, 0, "1", "1", "1"));
 	ck_assert_ptr_null(cents(1, 0, INT64_MAX, "1", "1", "1"));
+	ck_assert_ptr_null(cents(INT64_MAX, 0, 0, "1", "1", "1"));
 }
 END_TEST
 
@@ -65,7 +71,7 @@ START_TEST(every_problem_has_a_row)
 		for (size_t i = 0; i < COUNT_OF(statuses); i++)
 			known = known || statuses[i] == problem->status;
 		ck_assert_msg(known, "%s: %d", problem->name, problem->status);
-		ck_assert_msg(problem->status != 429 || problem->retry_after_s > 0, "%s", problem->name);
+		ck_assert_msg((problem->status != 429 && problem->status != 503) || problem->retry_after_s > 0, "%s", problem->name);
 	}
 	ck_assert_int_eq(problem_get((enum problem_code)1000)->code, PROBLEM_INTERNAL);
 	ck_assert_int_eq(problem_of_verdict("daily_limit"), PROBLEM_DAILY_LIMIT);
@@ -132,6 +138,34 @@ START_TEST(callers_are_remembered_for_a_while)
 	callers_free(callers);
 	callers_free(forgetful);
 	callers_free(NULL);
+}
+END_TEST
+
+/* Two keys that want the same place: nobody is ever taken for the other. */
+START_TEST(callers_are_told_apart_by_all_of_their_hash)
+{
+	static const char a[TOKEN_DIGEST_SIZE] = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+	static const char b[TOKEN_DIGEST_SIZE] = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeef0";
+	struct caller ann = {.supplier = "0b1f0e32-6f1b-4a3a-9d3e-000000000001"}, zoe = {.supplier = "0b1f0e32-6f1b-4a3a-9d3e-000000000002"}, found;
+	struct callers *callers;
+
+	ck_assert_int_eq(callers_new(60000, 0, &callers), RC_OK);
+	callers_remember(callers, a, &ann);
+	ck_assert(!callers_find(callers, b, &found));
+	callers_remember(callers, b, &zoe);
+	ck_assert(!callers_find(callers, a, &found));
+	ck_assert(callers_find(callers, b, &found));
+	ck_assert_str_eq(found.supplier, zoe.supplier);
+	callers_free(callers);
+}
+END_TEST
+
+START_TEST(estimates_are_rounded_up)
+{
+	static const size_t bytes[] = {0, 1, 4, 5, 8, 9};
+
+	for (size_t i = 0; i < COUNT_OF(bytes); i++)
+		ck_assert_int_eq(usage_estimate(bytes[i]), ((const int64_t[]){0, 1, 1, 2, 2, 3})[i]);
 }
 END_TEST
 
@@ -226,6 +260,8 @@ int main(void)
 	tcase_add_test(tc, every_problem_has_a_row);
 	tcase_add_test(tc, accept_is_read_by_its_weights);
 	tcase_add_test(tc, callers_are_remembered_for_a_while);
+	tcase_add_test(tc, callers_are_told_apart_by_all_of_their_hash);
+	tcase_add_test(tc, estimates_are_rounded_up);
 	tcase_add_test(tc, what_is_ready_is_remembered);
 	tcase_add_test(tc, lock_keys_tell_suppliers_and_features_apart);
 	tcase_add_test(tc, what_the_database_cannot_take_waits);

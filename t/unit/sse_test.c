@@ -54,6 +54,9 @@ static const struct {
 	{"data: 1\n\n\xEF\xBB\xBF" "data: late\n\n", "message=1;"},
 	{"retry: 10\nnonsense\nother: x\nDATA: x\ndata : x\ndata: y\n\n", "message=y;"},
 	{"data: a:b: c\n\n", "message=a:b: c;"},
+	{"event: add\r\ndata: 1\r\ndata: 2\r\n\r\n", "add=1\n2;"},
+	{"event: add\rdata: 1\rdata: 2\r\r", "add=1\n2;"},
+	{"database: 1\neventual: x\ndata: y\n\n", "message=y;"},
 	{"data: without an end\n", ""},
 	{"data: without an end", ""},
 	{"\n\n\r\n\r\r", ""},
@@ -92,8 +95,10 @@ START_TEST(streams_are_read_byte_by_byte)
 	struct sse sse;
 
 	sse_init(&sse, arena, 4096, take, NULL);
-	for (size_t i = 0; i < strlen(stream); i++)
+	for (size_t i = 0; i < strlen(stream); i++) {
 		ck_assert_int_eq(sse_feed(&sse, stream + i, 1), RC_OK);
+		ck_assert_int_eq(sse_feed(&sse, stream + i, 0), RC_OK);
+	}
 	ck_assert_str_eq(buf_text(&seen), cases[_i].events);
 }
 END_TEST
