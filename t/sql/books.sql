@@ -1,7 +1,7 @@
 -- What happens to rows after they ended: corrections, invoices, a supplier's own report, archived months.
 begin;
 \ir lib/fixture.sql
-select plan(60);
+select plan(67);
 
 select pg_temp.supplier('ann', 'starter', 'org');
 select pg_temp.supplier('ben', 'enterprise', 'org');
@@ -29,6 +29,7 @@ select is((pg_temp.counter('ann')).month_cost, 0.045, 'the row and its correctio
 create temp table b as select * from pg_temp.admit('ann');
 select is(fpm.correct(left(ticket, 36)::uuid, (pg_temp.row_of(ticket)).created_at, 1, 0, 1, 'open'), null, 'an open row is not corrected') from b;
 select is(fpm.correct(gen_random_uuid(), now(), 1, 0, 1, 'unknown'), null, 'nor one that is not there');
+select is(fpm.correct(t.id, t.created_at, 1, 0, 1, 'a correction'), null, 'nor a correction itself') from public.ai_usage_tracking t where t.state = 'correction' limit 1;
 select pg_temp.settle(ticket, 'void') from b;
 update public.ai_models set cost_per_output_token = 1 where model_name = 'gpt-4o-mini';
 select is(fpm.correct(left(ticket, 36)::uuid, (pg_temp.row_of(ticket)).created_at, 0, 0, 1, 'it was sent'), 0.00006, 'by the price of the row') from b;
@@ -38,6 +39,15 @@ select is((select string_agg(check_name, ',') from fpm.audit()), 'row: corrects 
 update public.ai_usage_tracking set corrects = (select left(ticket, 36)::uuid from b) where state = 'correction' and tokens_used = 1;
 
 update public.ai_models set cost_per_output_token = 0.0000006 where model_name = 'gpt-4o-mini';
+
+-- An expired call of which it turns out that it never went out: nothing was used, whatever is said.
+create temp table unsent as select * from pg_temp.admit('zoe', p_timeout_ms => 0);
+select is((select expired from fpm.sweep(null)), 1::bigint, 'a call expires');
+select pg_temp.settle(ticket, 'void', 100, 0, 50) from unsent;
+select is((pg_temp.counter('zoe')).month_cost, 0::numeric, 'and was never sent') from unsent;
+delete from public.ai_usage_tracking where supplier_id = pg_temp.id('zoe');
+delete from fpm.usage_daily where supplier_id = pg_temp.id('zoe');
+delete from fpm.counters where supplier_id = pg_temp.id('zoe');
 
 -- A clock that was set back after the call was made.
 create temp table d as select left(a.ticket, 36)::uuid as id from pg_temp.admit('zoe', p_timeout_ms => 0) a;
@@ -51,6 +61,21 @@ select is_empty('select * from fpm.audit()', 'all is equal');
 delete from public.ai_usage_tracking where supplier_id = pg_temp.id('zoe');
 delete from fpm.usage_daily where supplier_id = pg_temp.id('zoe');
 delete from fpm.counters where supplier_id = pg_temp.id('zoe');
+
+-- More cached tokens than there are tokens: as many as there are.
+create temp table f as select * from pg_temp.admit('zoe');
+select pg_temp.settle(ticket, 'settled', 1000, 0, 0) from f;
+select is(fpm.correct(t.id, t.created_at, 1000, 5000, 0, 'cached'), -0.0075, 'all of it was cached') from f, pg_temp.row_of(f.ticket) t;
+-- A correction that comes when the month is over, before any call of the new one.
+update fpm.counters c set month = (c.month - interval '1 month')::date, day = c.month - 1, day_count = 3, month_count = 5, month_cost = 7, reserved = 0.5
+where c.supplier_id = pg_temp.id('zoe');
+select is(fpm.correct(t.id, t.created_at, 2000, 2000, 0, 'twice as much'), 0.0075, 'charged on the day that it is made') from f, pg_temp.row_of(f.ticket) t;
+select is((select (c.day = t.today, c.day_count, c.month = date_trunc('month', t.today::timestamp), c.month_count, trim_scale(c.month_cost), c.reserved)::text
+	from pg_temp.counter('zoe') c, (select (now() at time zone 'UTC')::date as today) t), '(t,0,t,0,0.0075,0)', 'the new month begins with it');
+delete from public.ai_usage_tracking where supplier_id = pg_temp.id('zoe');
+delete from fpm.usage_daily where supplier_id = pg_temp.id('zoe');
+delete from fpm.counters where supplier_id = pg_temp.id('zoe');
+select is_empty('select * from fpm.audit()', 'all is equal');
 
 -- Invoices add up.
 select pg_temp.settle((pg_temp.admit('ben', f, p_model => m)).ticket, 'settled', n, n / 3, n * 7)

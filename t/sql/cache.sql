@@ -1,6 +1,6 @@
 begin;
 \ir lib/fixture.sql
-select plan(48);
+select plan(50);
 
 select pg_temp.supplier('ann', 'starter', 'org');
 select pg_temp.supplier('ben', 'starter', 'org');
@@ -41,6 +41,7 @@ update fpm.counters set day_count = 5;
 select is(pg_temp.ask('zoe', 'shared', 'content'), 'daily_limit', 'a hit is answered within the limits only');
 update fpm.counters set day_count = 0, month_cost = 500, reserved = 0;
 select is(pg_temp.ask('zoe', 'shared', 'content'), 'cached hello', 'one that costs nothing fits a month''s cost that is just used up');
+select is((select (cache_hits, tokens_saved)::text from public.ai_response_cache), '(2,300)', 'the second hit is added to the first');
 select is(pg_temp.ask('zoe', 'shared', 'more content'), 'cost_limit', 'where a generation does not');
 delete from fpm.counters;
 
@@ -51,6 +52,8 @@ select is(pg_temp.ask('ben', 'organization', 'content'), 'cached ours', 'scope o
 select is(pg_temp.ask('zoe', 'organization', 'content'), 'admitted', 'a stranger has not');
 select is(pg_temp.ask('ann', 'supplier', 'content'), 'cached mine', 'scope supplier: the supplier has it');
 select is(pg_temp.ask('ben', 'supplier', 'content'), 'admitted', 'not even a colleague has');
+select is((select string_agg(concat_ws(' ', a.scope, case a.organization_id when pg_temp.id('org') then 'org' end, case a.supplier_id when pg_temp.id('ann') then 'ann' end), ', ' order by a.scope)
+	from public.ai_response_cache a), 'organization org, shared, supplier ann', 'each entry says whose it is, and nobody else''s');
 update public.user_profiles set organization_id = null;
 select is(pg_temp.ask('ann', 'organization', 'content'), 'cached mine', 'without an organisation, its scope is the supplier''s');
 select is(pg_temp.ask('zoe', 'organization', 'content'), 'admitted', 'and the unorganised do not share');

@@ -1,6 +1,6 @@
 begin;
 \ir lib/fixture.sql
-select plan(66);
+select plan(76);
 
 select pg_temp.supplier('ann', 'professional');
 create function pg_temp.held() returns text language sql as $$
@@ -59,6 +59,10 @@ select is(pg_temp.held(), '(1,1,0.135,0)', 'it is charged in full');
 select is((pg_temp.admit('ann')).verdict, 'cost_limit', 'and blocks the next');
 select is((select sum(overruns) from fpm.usage_daily), 1::numeric, 'and is counted');
 update public.ai_usage_limits set cost_limit_cents = -1 where tier_name = 'professional';
+create temp table bound as select * from pg_temp.admit('ann');
+select is((select r.cost_cents from bound, pg_temp.settle(bound.ticket, 'settled', 1000, 0, 1000) r), '0.075', 'to the last of its reservation');
+select is((pg_temp.row_of(ticket)).overrun, false, 'is within it') from bound;
+select is((select sum(overruns) from fpm.usage_daily), 1::numeric, 'for the day''s sums too');
 
 -- Across the end of a day or month, the counter owes the old row nothing.
 delete from fpm.counters;
@@ -73,6 +77,29 @@ select is((select r.done from x, pg_temp.settle(x.ticket, 'failed', 100, 0, 0) r
 select is(pg_temp.held(), '(7,7,7,7)', 'this month''s figures are not touched');
 select is((select day from fpm.usage_daily), (now() at time zone 'UTC')::date, 'the sums are those of the day it was made');
 
+-- So do two of the same supplier and feature that end in one set.
+create temp table two (ticket text);
+create function pg_temp.settle_two(p_state text) returns text language sql as $$
+	select string_agg(r.done || ' ' || r.state, ', ' order by r.n) from fpm.settle_calls(array(
+		select row(split_part(t.ticket, '.', 1), split_part(t.ticket, '.', 2), split_part(t.ticket, '.', 3), p_state, 100, 0, 0, false, 1, null, null, 1)::fpm.settle_call
+		from two t)) r
+$$;
+delete from fpm.counters;
+insert into two select (pg_temp.admit('ann')).ticket from generate_series(1, 2);
+update fpm.counters set day = day + 1, day_count = 7;
+select is(pg_temp.settle_two('failed'), 'true failed, true failed', 'two calls of yesterday fail together');
+select is(pg_temp.held(), '(7,0,0.003,0)', 'their places of the month are given back, today''s are not touched');
+delete from fpm.counters;
+delete from two;
+insert into two select (pg_temp.admit('ann')).ticket from generate_series(1, 2);
+update fpm.counters set month = (month + interval '1 month')::date, day = (month + interval '1 month')::date, day_count = 7, month_count = 7, month_cost = 7, reserved = 7;
+select is(pg_temp.settle_two('failed'), 'true failed, true failed', 'two calls of last month fail together');
+select is(pg_temp.held(), '(7,7,7,7)', 'this month''s figures are not touched');
+
+-- Whoever settles holds the lock of the supplier's feature, so that no admission reads the counter meanwhile.
+select is((select r.done from pg_temp.settle('00000000-0000-4000-8000-000000000000.1.20260331') r), false, 'a call that is not open');
+select is((select count(*) from pg_locks k where k.locktype = 'advisory' and k.pid = pg_backend_pid() and k.classid = 0 and k.objid = 20260331), 1::bigint, 'is looked for under its lock');
+
 -- What is not a ticket.
 select is((select r::text from pg_temp.settle(t) r), '(f,,)', 'unknown: ' || left(coalesce(t, 'null'), 60))
 from unnest(array[null, '', 'nonsense', '00000000-0000-4000-8000-000000000000.00000000000000.0000000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff.ffffffffffffff.ffffffffffffffff',
@@ -83,6 +110,11 @@ select is((select (r.done, r.state)::text from pg_temp.admit('ann') a, pg_temp.s
 	'(t,settled)', 'the largest figures');
 select is((select (r.done, r.state)::text from pg_temp.admit('ann', p_content => 'large') a, pg_temp.settle(a.ticket, 'settled', 9223372036854775807, 9223372036854775807,
 	9223372036854775807, p_content => 'kept') r), '(t,settled)', 'with an answer to keep, too');
+
+delete from two;
+insert into two select (pg_temp.admit('ann')).ticket from generate_series(1, 2);
+select fpm.settle(t.ticket, 'settled', 1, 0, 1, false, case n when 1 then -1 else 9223372036854775807 end, null, null) from (select ticket, row_number() over () as n from two) t;
+select is((select string_agg((pg_temp.row_of(t.ticket)).request_duration_ms::text, ' ') from two t), '0 2147483647', 'the strangest durations');
 
 -- A supplier that was deleted while its call ran.
 create temp table g as select * from pg_temp.admit('ann');

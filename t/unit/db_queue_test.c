@@ -28,6 +28,7 @@ struct place {
 		unsigned count;
 		bool sent;
 		int64_t at_us;
+		pthread_t by;
 	} runs[RUNS];
 	unsigned run_count;
 	unsigned send_next; /* how many times more it takes the next batch before its own is over */
@@ -51,7 +52,7 @@ static void run_batch(void *user, struct db_job **jobs, unsigned count, bool sen
 	struct run *run = &place->runs[place->run_count++];
 	struct db_job **next;
 
-	*run = (struct run){.count = count, .sent = sent, .at_us = clock_us()};
+	*run = (struct run){.count = count, .sent = sent, .at_us = clock_us(), .by = pthread_self()};
 	for (unsigned i = 0; i < count; i++) {
 		run->locks[i] = jobs[i]->call->lock_key;
 		jobs[i]->rc = RC_OK;
@@ -75,15 +76,21 @@ static void set_up(void)
 	memset(places, 0, sizeof places);
 }
 
+static void add_place(struct place *place)
+{
+	place->leader = (struct db_leader){.run = run_batch, .can_send = can_send, .user = place};
+	sem_init(&place->begun, 0, 0);
+	sem_init(&place->go, 0, 0);
+	pthread_mutex_lock(&queue.lock);
+	db_queue_add(&queue, &place->leader);
+	pthread_mutex_unlock(&queue.lock);
+}
+
 static void begin(unsigned connections, unsigned batch)
 {
 	db_queue_init(&queue, batch);
-	for (unsigned i = connections; i-- > 0;) {
-		places[i].leader = (struct db_leader){.run = run_batch, .can_send = can_send, .user = &places[i]};
-		sem_init(&places[i].begun, 0, 0);
-		sem_init(&places[i].go, 0, 0);
-		db_queue_add(&queue, &places[i].leader);
-	}
+	for (unsigned i = connections; i-- > 0;)
+		add_place(&places[i]);
 }
 
 static void *call_in_thread(void *user)
@@ -243,7 +250,7 @@ static void be_held(int number)
 	(void)!read(held[0], &byte, 1);
 }
 
-/* A thread that waits for its turn is kept from waking. */
+/* A thread that waits for its turn is kept from waking; the lock is not in its hands then. */
 static void hold(pthread_t thread)
 {
 	struct sigaction action = {.sa_handler = be_held, .sa_flags = SA_RESTART};
@@ -252,8 +259,10 @@ static void hold(pthread_t thread)
 	ck_assert_int_eq(pipe(held), 0);
 	ck_assert_int_eq(pipe(told), 0);
 	ck_assert_int_eq(sigaction(SIGUSR2, &action, NULL), 0);
+	pthread_mutex_lock(&queue.lock);
 	ck_assert_int_eq(pthread_kill(thread, SIGUSR2), 0);
 	ck_assert_int_eq(read(told[0], &byte, 1), 1);
+	pthread_mutex_unlock(&queue.lock);
 }
 
 static void let_go(void)
@@ -283,13 +292,8 @@ START_TEST(a_leader_is_at_work_from_when_it_is_handed_over)
 	start(1, kind_a, true, 2);
 	await_waiting(1);
 	hold(callers[1].thread);
-	places[1].leader = (struct db_leader){.run = run_batch, .can_send = can_send, .user = &places[1]};
-	sem_init(&places[1].begun, 0, 0);
-	sem_init(&places[1].go, 0, 0);
+	add_place(&places[1]); /* late, so that the heir's own patience cannot take it */
 	sem_post(&places[1].go);
-	pthread_mutex_lock(&queue.lock);
-	db_queue_add(&queue, &places[1].leader); /* late, so that the heir's own patience cannot take it */
-	pthread_mutex_unlock(&queue.lock);
 	sem_post(&places[0].go);
 	while (!handed_over(&callers[1].job))
 		sched_yield();
@@ -311,6 +315,65 @@ START_TEST(a_leader_is_at_work_from_when_it_is_handed_over)
 	sem_post(&places[0].go);
 	join(0, 3);
 	ck_assert(places[1].run_count == 0 || places[1].runs[0].at_us - since_us >= DB_PATIENCE_MS * INT64_C(1000));
+	end(2);
+}
+END_TEST
+
+/* An heir may be taken into another's batch before he wakes: the place that he had been given is given back, and to nobody twice. */
+START_TEST(a_place_that_was_handed_over_is_not_lost)
+{
+	begin(2, 2);
+	start(0, kind_a, true, 1);
+	await_begun(&places[0]);
+	start(1, kind_a, true, 2);
+	start(2, kind_a, true, 3);
+	await_begun(&places[1]); /* with both, or with one of them whose patience was over */
+	for (unsigned i = 0; i < 3; i++)
+		sem_post(&places[1].go);
+	join(1, 3);
+	while (sem_trywait(&places[1].go) == 0 || sem_trywait(&places[1].begun) == 0)
+		;
+	start(1, kind_b, true, 4);
+	await_begun(&places[1]);
+	start(3, NULL, true, 5);
+	await_waiting(1);
+	hold(callers[3].thread);
+	start(4, NULL, true, 6);
+	await_waiting(2);
+	sem_post(&places[1].go);
+	while (!handed_over(&callers[3].job))
+		sched_yield();
+	sem_post(&places[0].go);
+	await_begun(&places[0]);
+	sem_post(&places[0].go);
+	join(0, 2);
+	let_go();
+	join(3, 5);
+	ck_assert_uint_eq(places[0].runs[places[0].run_count - 1].count, 2);
+	end(2);
+}
+END_TEST
+
+/* Whose call is in a batch already has no use for a connection, however long that takes. The third call's patience is over after the second's. */
+START_TEST(who_is_being_served_takes_no_other_place)
+{
+	begin(1, 16);
+	start(0, kind_a, true, 1);
+	await_begun(&places[0]);
+	start(1, kind_a, true, 2);
+	start(2, kind_a, true, 3);
+	await_waiting(2);
+	sem_post(&places[0].go);
+	await_begun(&places[0]);
+	add_place(&places[1]);
+	start(3, kind_a, true, 4);
+	await_begun(&places[1]);
+	ck_assert_uint_eq(places[1].runs[0].count, 1);
+	ck_assert_int_eq(places[1].runs[0].locks[0], 4);
+	ck_assert(pthread_equal(places[1].runs[0].by, callers[3].thread));
+	sem_post(&places[1].go);
+	sem_post(&places[0].go);
+	join(0, 4);
 	end(2);
 }
 END_TEST
@@ -396,7 +459,12 @@ START_TEST(a_set_that_was_sent_is_finished_by_its_own)
 	await_waiting(3);
 	start(4, kind_b, true, 2);
 	await_waiting(4);
-	for (unsigned i = 0; i < 4; i++)
+	sem_post(&places[0].go);
+	await_begun(&places[0]);
+	pthread_mutex_lock(&queue.lock);
+	ck_assert_ptr_eq(places[0].leader.kind->sql, kind_b); /* the first call is gone, and nothing looks at it any more */
+	pthread_mutex_unlock(&queue.lock);
+	for (unsigned i = 0; i < 3; i++)
 		sem_post(&places[0].go);
 	join(0, 5);
 	ck_assert_uint_eq(places[0].run_count, 4);
@@ -442,6 +510,8 @@ int main(void)
 	tcase_add_test(tc, a_batch_has_a_cap);
 	tcase_add_test(tc, kinds_are_not_mixed);
 	tcase_add_test(tc, a_leader_is_at_work_from_when_it_is_handed_over);
+	tcase_add_test(tc, a_place_that_was_handed_over_is_not_lost);
+	tcase_add_test(tc, who_is_being_served_takes_no_other_place);
 	tcase_add_test(tc, a_second_connection_is_taken_where_it_helps);
 	tcase_add_test(tc, patience_ends);
 	tcase_add_test(tc, a_set_that_was_sent_is_finished_by_its_own);
