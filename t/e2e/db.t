@@ -37,6 +37,10 @@ create constraint trigger live_parts after insert on live_notes deferrable initi
 create function live_fail() returns trigger language plpgsql as $$ begin raise 'not to be committed'; end $$;
 create constraint trigger live_fails after insert on live_notes deferrable initially deferred for each row when (new.n = 98) execute function live_fail();
 create function live_refuse(code text) returns void language plpgsql as $$ begin raise 'as it was asked' using errcode = code; end $$;
+create schema fpm;
+create table live_refusals (supplier text, feature text, reason text, count bigint);
+create function fpm.count_refusals(p jsonb) returns int language sql as
+	'insert into live_refusals select e.* from jsonb_to_recordset(p) e (supplier text, feature text, reason text, count bigint); select 0';
 create function live_reset() returns int language sql as 'delete from live_notes; select 0';
 SQL
 my $info = $pg->conninfo;

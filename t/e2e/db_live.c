@@ -16,6 +16,7 @@
 #include "port/db.h"
 #include "port/db_item.h"
 #include "port/db_session.h"
+#include "request/refusal.h"
 
 #define THREADS 48
 
@@ -558,6 +559,69 @@ START_TEST(a_pool_of_server_processes_makes_no_difference)
 }
 END_TEST
 
+#define SUPPLIERS 30
+#define FEATURES 6
+#define REASONS 5
+
+/* Every triple `times` of them at most, `most` triples. */
+static void count_refusals(struct refusals *refusals, int most, int times)
+{
+	char supplier[40], feature[16], reason[16];
+
+	for (int i = 0; i < most; i++) {
+		snprintf(supplier, sizeof supplier, "supplier %d", i % SUPPLIERS);
+		snprintf(feature, sizeof feature, "feature %d", i / SUPPLIERS % FEATURES);
+		snprintf(reason, sizeof reason, "reason %d", i / SUPPLIERS / FEATURES);
+		for (int n = 0; n <= i % times; n++)
+			refusals_count(refusals, supplier, feature, reason);
+	}
+}
+
+static int sum_of(const char *sql)
+{
+	char text[32];
+
+	scalar(sql, text, sizeof text);
+	return atoi(text);
+}
+
+/* Refusals are counted in a table of fixed size, where most that are in use at once share their place with others: each is told as often as it was, once, and what cannot be
+ * written is told later. More than the table holds are all told, if not all by their names. */
+START_TEST(refusals_are_told_as_often_as_they_were)
+{
+	struct db_session *session;
+	struct refusals *refusals;
+	char reason[256];
+
+	ck_assert_int_eq(refusals_new(&refusals), RC_OK);
+	count_refusals(refusals, SUPPLIERS * FEATURES * REASONS, 3);
+	ck_assert_int_eq(refusals_write(refusals, db), RC_OK);
+	ck_assert_int_eq(refusals_write(refusals, db), RC_OK);
+	ck_assert_int_eq(sum_of("select count(*) from live_refusals r where r.count ="
+				" ((split_part(r.supplier, ' ', 2)::int + 30 * split_part(r.feature, ' ', 2)::int + 180 * split_part(r.reason, ' ', 2)::int) % 3 + 1)"),
+			 SUPPLIERS * FEATURES * REASONS);
+	ck_assert_int_eq(sum_of("select count(*) from live_refusals"), SUPPLIERS * FEATURES * REASONS);
+	ck_assert_int_eq(db_open("", &session, reason, sizeof reason), RC_OK);
+	ck_assert_int_eq(db_script(session, "delete from live_refusals; alter table live_refusals rename to away"), RC_OK);
+	count_refusals(refusals, 7, 1);
+	ck_assert_int_eq(refusals_write(refusals, db), RC_INVALID);
+	count_refusals(refusals, 5, 1);
+	refusals_count(refusals, NULL, "feature", "of nobody");
+	ck_assert_int_eq(refusals_write(refusals, db), RC_INVALID);
+	count_refusals(refusals, 1, 1);
+	ck_assert_int_eq(db_script(session, "alter table away rename to live_refusals"), RC_OK);
+	ck_assert_int_eq(refusals_write(refusals, db), RC_OK);
+	ck_assert_int_eq(sum_of("select string_agg(r.count::text, '' order by r.supplier)::int from live_refusals r where r.supplier is not null"), 3222211);
+	ck_assert_int_eq(sum_of("select sum(r.count) from live_refusals r where r.supplier is null and r.reason = 'of nobody'"), 1);
+	ck_assert_int_eq(db_script(session, "delete from live_refusals"), RC_OK);
+	count_refusals(refusals, 1500, 1);
+	ck_assert_int_eq(refusals_write(refusals, db), RC_OK);
+	ck_assert_int_eq(sum_of("select sum(r.count) from live_refusals r"), 1500);
+	db_close(session);
+	refusals_free(refusals);
+}
+END_TEST
+
 START_TEST(sessions_run_scripts_and_read_tables)
 {
 	struct db_session *session;
@@ -605,6 +669,7 @@ int main(void)
 	tcase_add_test(tc, a_server_that_refuses_for_now_is_told_from_a_call_that_is_wrong);
 	tcase_add_test(tc, a_lost_connection_is_told_and_the_next_call_connects_anew);
 	tcase_add_test(tc, a_call_that_takes_too_long_is_cut_off);
+	tcase_add_test(tc, refusals_are_told_as_often_as_they_were);
 	tcase_add_test(tc, sessions_run_scripts_and_read_tables);
 	tcase_set_timeout(pooled, 120);
 	tcase_add_checked_fixture(pooled, set_up, tear_down);
