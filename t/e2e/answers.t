@@ -108,6 +108,9 @@ for my $kind (sort keys %web) {
 		is ref $r->json->{form}, 'HASH', 'an object';
 		ok exists $r->json->{form}{$_}, "it has $_" for qw(title description fields);
 		like $r->header('RateLimit-Policy'), qr/q=5;w=3600/, 'its rate is told';
+		like $r->header('RateLimit'), qr/;r=4;t=(?:719|720)$/, 'and what is left of it';
+		is $r->header('Cache-Control'), 'no-store', 'nobody on the way keeps it';
+		is $r->header('X-Content-Type-Options'), 'nosniff', 'or takes it for something else';
 		is $h->standin->last_body->{response_format}{type}, 'json_schema', 'the provider was asked for the schema';
 	};
 }

@@ -4,16 +4,19 @@ use warnings;
 
 use File::Temp qw(tempdir);
 use Test::More;
+use JSON::PP;
 use Harness;
 use Harness::Web;
+use Wedding qw(email directive);
 
 my $endpoints = tempdir('pf-endpoints-XXXXXX', DIR => '/tmp', CLEANUP => 1);
 chmod 0755, $endpoints;
 my $text = "---\nconfig: { temperature: %s, maxOutputTokens: 2000 }\ninput: { schema: { n: integer } }\nfpm.feature: chatbot\nfpm.cache: { scope: shared, ttl: 1h }\n---\n"
 	. "{{role \"system\"}}Be brief.{{role \"user\"}}Tell me of {{n}}.";
 Harness::Web::spew("$endpoints/tell.prompt", sprintf $text, 0.5);
+Harness::Web::spew("$endpoints/talk.prompt", "---\ninput: { schema: { words: string, stream?: boolean } }\nfpm.feature: content_creation\nfpm.cache: off\n---\n{{words}}\n");
 
-my $h = Harness->new(web => 'lighttpd', endpoints => $endpoints, settings => {max_output_tokens => 300});
+my $h = Harness->new(web => 'lighttpd', endpoints => $endpoints, settings => {max_output_tokens => 300, request_terminate_timeout => '60s'});
 my $s = $h->supplier('enterprise');
 sub ask { my ($of, $n) = @_; return $of->post('/api/ai/tell', {n => $n}, key => $s->{key}) }
 sub is_cached { my ($of, $n, $cached, $name) = @_; my $r = ask($of, $n); is $r->status . ($r->json->{usage}{fromCache} ? ' cached' : ' made'), $cached ? '200 cached' : '200 made', $name }
@@ -32,6 +35,18 @@ $h->ctl_ok(qw(model add openai/gpt-4.1-mini --input 0.4 --output 1.6)) if $h->va
 for my $name (sort keys %others) {
 	my $other = Harness->new(web => 'lighttpd', endpoints => $endpoints, beside => $h, settings => $others{$name});
 	is_cached($other, 7, scalar($name =~ /nothing/), "to a pool $name");
+}
+
+# The first call of the day is admitted in one way, those after it in another: a row has all the time that its call may take, and then some, either way.
+for my $first (1, 0) {
+	my $call = $h->begin('/api/ai/talk', {words => directive('gate=1 pieces=3'), stream => JSON::PP::true}, key => $s->{key});
+	ok $h->standin->wait(gated => 1), 'a stream is under way';
+	my ($open) = $h->rows('select o.stream, extract(epoch from o.expires_at - o.created_at) as seconds from fpm.ai_usage_open o');
+	is $open->{stream}, 1, 'its row says that it is one';
+	cmp_ok $open->{seconds}, '>', 61, 'and outlives it';
+	$h->standin->release;
+	like $call->slurp->body, qr/\w/, 'it goes on';
+	$h->ended_rows(1);
 }
 
 Harness::Web::spew("$endpoints/tell.prompt", sprintf $text, 0.6);

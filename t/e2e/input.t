@@ -14,6 +14,7 @@ my $email = $Wedding::EMAIL;
 sub details { return {map { $_->{path} => $_->{reason} } @{$_[0]->json->{details} // []}} }
 
 problem $h->post($email, email()), 401, 'unauthenticated', 'no key';
+is $h->post($email, email())->header('WWW-Authenticate'), 'Bearer', 'and how one is sent';
 problem $h->post($email, email(), key => 'nonsense'), 401, 'unauthenticated', 'no key of ours';
 problem $h->post($email, email(), key => $s->{key} . 'x'), 401, 'unauthenticated', 'a mistyped key';
 my $revoked = $h->supplier('enterprise');
