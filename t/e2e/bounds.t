@@ -29,6 +29,17 @@ cmp_ok abs($row->{reserved_cents} - 100 * ((9 + 13 + 3 * 16) * 0.00000015 + 300 
 is_cached($h, 7, 1, 'the same again is not');
 is_cached($h, 8, 0, 'another is');
 
+# What is kept, and what it is charged.
+$h->standin->next(1, 'prompt=100 cached=40 tokens=10');
+is_cached($h, 9, 0, 'an answer of which the provider had a part cached');
+($row) = grep { $_->{prompt_tokens} == 100 } $h->ended_rows(2);
+is $row->{cached_tokens}, 40, 'its row says so';
+cmp_ok abs($row->{cost_cents} - 100 * (60 * 0.00000015 + 40 * 0.000000075 + 10 * 0.0000006)), '<', 1e-9, 'and is charged less for it';
+$h->standin->next(1, 'finish=length');
+is_cached($h, 10, 0, 'an answer that was cut at its ceiling');
+is_cached($h, 10, 0, 'is not kept');
+is_cached($h, 10, 1, 'but the whole one is');
+
 my %others = ('of another ceiling' => {max_output_tokens => 200}, 'of another model' => {max_output_tokens => 300, default_model => 'openai/gpt-4.1-mini'},
 	'that differs in nothing' => {max_output_tokens => 300});
 $h->ctl_ok(qw(model add openai/gpt-4.1-mini --input 0.4 --output 1.6)) if $h->value(q{select count(*) from ai_models where model_name = 'gpt-4.1-mini'}) == 0;

@@ -26,6 +26,7 @@ is $h->post($email, email(), headers => {'X-Api-Key' => $s->{key}})->status, 200
 my ($requests, $rows) = ($h->standin->counts->{requests}, $h->value('select count(*) from ai_usage_tracking'));
 
 problem $h->post($email, '{"templateType": ', key => $s->{key}), 400, 'invalid_json', 'broken JSON';
+like details($h->post($email, '{"templateType": ', key => $s->{key}))->{''}, qr/^at byte \d+: \w/, 'and where it breaks';
 problem $h->post($email, '', key => $s->{key}), 400, 'invalid_json', 'no body';
 problem $h->post($email, '[1]', key => $s->{key}), 400, 'invalid_input', 'not an object';
 problem $h->post($email, '{"a":1,"a":2}', key => $s->{key}), 400, 'invalid_json', 'a key twice';

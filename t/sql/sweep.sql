@@ -1,6 +1,6 @@
 begin;
 \ir lib/fixture.sql
-select plan(39);
+select plan(42);
 
 select pg_temp.supplier('ann', 'enterprise');
 select pg_temp.supplier('ben', 'enterprise');
@@ -71,6 +71,12 @@ select is((select string_agg(distinct reason, ',') from fpm.refusals), 'unauthen
 -- Partitions.
 select is((select count(*) from pg_inherits where inhparent = 'fpm.ai_usage_ended'::regclass), 3::bigint, 'this month, the next, and the default');
 select is(fpm.create_partitions(1), 0, 'none to make');
+do $$ begin
+	execute format('drop table fpm.%I', to_char((now() at time zone 'UTC') + interval '1 month', '"ai_usage_tracking_"YYYY_MM'));
+end $$;
+select is((select more from fpm.sweep('w1')), false, 'a sweep after a worker does not see to them');
+select is((select more from fpm.sweep(null)), true, 'one in general does, before all else');
+select is((select count(*) from pg_inherits where inhparent = 'fpm.ai_usage_ended'::regclass), 3::bigint, 'so that a daemon that runs on has its next month');
 
 select * from finish();
 rollback;
