@@ -81,6 +81,7 @@ for my $kind (sort keys %web) {
 		my $s = $client->open_stream($Wedding::EMAIL, email(directive('pieces=6 gate=3'), stream => JSON::PP::true), key => $supplier->{key});
 		ok $s->read_until(qr/(<t=\d+>.*?){3}/s, 5), 'three pieces came while the upstream holds the others back';
 		ok !$s->ended, 'the stream is open';
+		is $s->header('X-Accel-Buffering'), 'no', 'nginx would be told not to collect it';
 		$h->standin->release;
 		$s->slurp;
 		is $s->ended, 'complete', 'it went on to its end';
