@@ -92,6 +92,24 @@ subtest 'somebody holds a supplier\'s row' => sub {
 	is $after->header('Idempotency-Replayed'), undef, 'under a key that was free';
 };
 
+subtest 'a supplier is locked when its call ends' => sub {
+	my $stream = $h->open_stream($Wedding::EMAIL, email(directive('pieces=8 gate=4 tokens=77 prompt=11'), stream => JSON::PP::true), key => $s->{key});
+	ok $stream->read_until(qr/(<t=\d+>.*?){4}/s, 5), 'the stream began';
+	my $other = $pg->dbh;
+	$other->begin_work;
+	$other->do('select from public.user_profiles u where u.id = ? for update', undef, $s->{id});
+	$h->standin->release;
+	$stream->slurp;
+	is $stream->ended, 'complete', 'the caller gets it to its end';
+	my %call = (request_id => $stream->header('X-Request-Id'));
+	is +($h->ledger(%call))[0]{state}, 'reserved', 'its row is not waited for';
+	$other->rollback;
+	$other->disconnect;
+	ok await(sub { ($h->ledger(%call))[0]{state} eq 'settled' }, 10), 'and ends when the supplier is free';
+	my ($row) = $h->ledger(%call);
+	is "$row->{prompt_tokens}+$row->{completion_tokens}", '11+77', 'with what was truly used';
+};
+
 subtest 'a call has expired, and its supplier is locked when it ends' => sub {
 	my $stream = $h->open_stream($Wedding::EMAIL, email(directive('pieces=8 gate=4 tokens=77 prompt=11'), stream => JSON::PP::true), key => $s->{key});
 	ok $stream->read_until(qr/(<t=\d+>.*?){4}/s, 5), 'the stream began';
