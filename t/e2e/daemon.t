@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 # daemon.t - the daemon's processes: start, stop, drain, reload, death and replacement. Speaks FastCGI itself and asks for ping and status only, so
-# that it needs neither a web server nor a database.
+# that it needs neither a web server nor a database. What it says of wrong settings: settings.t.
 use strict;
 use warnings;
 
@@ -119,77 +119,6 @@ subtest 'the command line' => sub {
 	($status, $text) = outcome($d, '-t');
 	is($status, 0);
 	like($text, qr/d1\.conf: the settings are good/);
-};
-
-subtest 'settings that are wrong' => sub {
-	my %wrong = (
-		'pm.threads' => ['many', qr/\.conf:\d+: pm\.threads: must be a whole number/],
-		'no.such' => [1, qr/\.conf:\d+: no\.such: no such setting/],
-		prefix => ['api', qr/\.conf:\d+: prefix: must begin with a slash/],
-		listen => [undef, qr/listen is not set/],
-		user => ['nobody-of-that-name', qr/there is no user "nobody-of-that-name"/],
-		group => ['nobodies-of-that-name', qr/there is no group/],
-		'listen.group' => ['nobodies-of-that-name', qr/listen\.group: there is no group/],
-		'listen.allowed_clients' => ['localhost', qr/\.conf:\d+: listen\.allowed_clients: must be addresses such as/],
-		'global.error_log' => ["$dir/none/log", qr/error_log: .*No such file/],
-		'global.pid' => ["$dir/none/pid", qr/pid: .*No such file/]);
-	for my $name (sort keys %wrong) {
-		my $d = prepare($name => $wrong{$name}[0]);
-		my ($status, $text) = outcome($d);
-		is($status, 1, "$name: status 1");
-		like($text . logged($d), $wrong{$name}[1], "$name: says what");
-		ok(!-e $d->{listen}, "$name: leaves no socket");
-	}
-	for my $address ('9000', 'foo', '127.0.0.1:99999', ':0') {
-		for my $arguments ([], ['-t']) {
-			my ($status, $text) = outcome(prepare(listen => $address), @$arguments);
-			is($status, 1, "listen at $address: status 1");
-			like($text, qr/^\S+\.conf:\d+: listen: must be .*:port/, 'with file:line, as configtest says it');
-		}
-	}
-	my %form = (listen => '*:9000', default_model => 'openai/', 'drop_in.models' => 'gpt', 'ping.path' => 'ping', 'pm.status_path' => 'status', 'global.log_level' => 'loud');
-	for my $name (sort keys %form) {
-		(my $plain = $name) =~ s/^global\.//;
-		for my $arguments ([], ['-t']) {
-			my ($status, $text) = outcome(prepare($name => $form{$name}), @$arguments);
-			is($status, 1, "$name = $form{$name}: status 1");
-			like($text, qr/^\S+\.conf:\d+: \Q$plain\E: /, 'with file:line');
-		}
-	}
-	spew("$dir/blank", "\nsk-key\n");
-	spew("$dir/empty", '');
-	spew("$dir/blanks", " \t\r\nsk-key\n");
-	spew("$dir/huge", 'k' x 4096 . "\n");
-	spew("$dir/odd", "sk-key # of the agency\n");
-	my @premises = ([user => 'nobody-of-that-name', 'there is no user'], ['listen.owner' => 'nobody-of-that-name', 'there is no user'],
-		['listen.group' => 'nobodies-of-that-name', 'there is no group'], ['global.pid' => "$dir/none/pid", 'No such file'],
-		['global.error_log' => "$dir/none/log", 'No such file'], ['global.error_log' => $dir, 'Is a directory'], [listen => "$dir/none/x.sock", 'No such file'], [listen => "$dir/empty", 'no socket'],
-		[endpoints => "$dir/none", 'No such file'], ['openai.api_key_file' => "$dir/empty", 'is empty'], ['anthropic.api_key_file' => "$dir/blank", 'is empty'],
-		['openai.api_key_file' => "$dir/blanks", 'is empty'], ['openai.api_key_file' => "$dir/huge", 'too long for a key'], ['openai.api_key_file' => "$dir/odd", 'is no key'],
-		[tls_ca_file => "$dir/blank", 'no certificate'], [default_model => 'foo/bar', 'no provider "foo"'], ['openai.base_url' => 'foo', 'must be a URL'],
-		['anthropic.base_url' => 'ftp://127.0.0.1', 'must be a URL'], ['local.base_url' => 'http:///v1', 'must be a URL'],
-		[database => 's3cret=1', 'is no connection string'], [database => 'host=/tmp password=s3cret word', 'is no connection string']);
-	for (@premises) {
-		my ($name, $value, $said) = @$_;
-		(my $plain = $name) =~ s/^global\.//;
-		for my $arguments ([], ['-t']) {
-			my ($status, $text) = outcome(prepare($name => $value), @$arguments);
-			is($status, 1, "$name = $value @$arguments: status 1");
-			like($text, qr/^\S+\.conf:\d+: \Q$plain\E: .*\Q$said\E/, 'with file:line, as configtest says it');
-			unlike($text, qr/s3cret|word/, 'and no password') if $name eq 'database';
-		}
-	}
-	my $d = prepare();
-	spew($d->{config}, slurp(($ENV{PROMPT_FPM_SRC} // '.') . '/etc/prompt-fpm.conf'));
-	my ($good, $praise) = outcome($d, '-t');
-	is($good, 0, 'the sample settings, as they are shipped, are good') or diag($praise);
-	($good, $praise) = outcome($d);
-	like($praise, qr/listen is not set/, 'and say what is missing');
-	$d = prepare();
-	unlink $d->{config};
-	my ($status, $text) = outcome($d, '-t');
-	is($status, 1);
-	like($text, qr/\Q$d->{config}\E: .*No such file/);
 };
 
 subtest 'workers that are not root' => sub {
