@@ -89,12 +89,14 @@ for my $words ('tokens=33 json={"title": 7}', 'tokens=33 text=no JSON at all', '
 }
 
 subtest 'strict output: null for what may be left out' => sub {
-	Harness::Web::spew($h->docroot . '/note.prompt', "---\ninput: { schema: { n: integer } }\noutput: { format: json, schema: { type: object, properties: { title: { type: string }, note: { type: string } }, required: [title] } }\n"
+	Harness::Web::spew($h->docroot . '/note.prompt', "---\ninput: { schema: { n: integer, stream?: boolean } }\noutput: { format: json, schema: { type: object, properties: { title: { type: string }, note: { type: string } }, required: [title] } }\n"
 		. "fpm.feature: chatbot\nfpm.answer: note\n---\nSay {{n}}.\n");
 	my ($r, $row, $counts) = ask('json={"title": "a word", "note": null}', undef, path => '/note.prompt', body => {n => 1});
 	is $r->status, 200, 'is left out' or diag $r->body;
 	is_deeply $r->json->{note}, {title => 'a word'}, 'of the answer';
 	is $counts->{requests}, 1, 'and nothing to repair';
+	($r) = ask('json={"title": "a word"}', undef, path => '/note.prompt', body => {n => 2, stream => JSON::PP::true});
+	is_deeply eval { $r->json->{note} }, {title => 'a word'}, 'JSON is never streamed, whatever is asked for';
 };
 
 subtest 'a provider that reports no usage: both calls by the estimate' => sub {

@@ -1,6 +1,6 @@
 begin;
 \ir lib/fixture.sql
-select plan(57);
+select plan(60);
 
 select pg_temp.supplier('ann', 'enterprise', 'org');
 select pg_temp.supplier('ben', 'enterprise', 'org');
@@ -44,6 +44,7 @@ select is((select count(*) from public.ai_usage_tracking where request_id ~ '^r'
 -- What nothing was spent for.
 select (pg_temp.claim('ann', 'refused', 'f1')).verdict;
 select is(pg_temp.release('ann', 'refused', 'f2'), false, 'nobody else gives a key up');
+select is((pg_temp.claim('ann', 'refused', 'f3')).verdict, 'in_flight', 'nor shortens its time');
 select is(pg_temp.release('ann', 'refused', 'f1'), true, 'what was refused frees its key');
 select is((pg_temp.claim('ann', 'refused', 'f2', 'another')).verdict, 'claimed', 'for whatever comes next');
 create temp table f as select pg_temp.admitted('ann', 'f2') as ticket;
@@ -128,6 +129,17 @@ insert into fpm.idempotency_keys (supplier_id, key_digest, fingerprint, request_
 select pg_temp.id('ben'), pg_temp.digest(i::text), 'f', 'r', now(), now(), now() from generate_series(1, 1200) i;
 select is((select (keys, more)::text from fpm.sweep(null)), '(1000,t)', 'a thousand at a time');
 select is((select (keys, more)::text from fpm.sweep(null)), '(200,f)', 'and then the rest');
+
+-- Rows of months that are archived are looked for in vain: what was spent under a key stays spent.
+create temp table archived as select (pg_temp.claim('ann', k, 'of ' || k)).verdict from unnest(array['kept long', 'lost long']) k;
+create temp table long_kept as select pg_temp.admitted('ann', 'of kept long') as ticket;
+select pg_temp.store('ann', 'kept long', 'of kept long', ticket) from long_kept;
+select pg_temp.settle(ticket) from long_kept;
+update fpm.idempotency_keys set lease_until = now() where request_id = 'of lost long';
+insert into fpm.archived_months (month, table_name, row_count, cost_cents) values (date_trunc('month', now() at time zone 'UTC'), 'elsewhere', 0, 0);
+delete from public.ai_usage_tracking where supplier_id = pg_temp.id('ann');
+select is((pg_temp.claim('ann', 'kept long', 'again')).verdict, 'replay', 'its answer is given again');
+select is((pg_temp.claim('ann', 'lost long', 'again')).verdict, 'lost', 'and where none was kept nobody pays twice');
 delete from public.user_profiles where id = pg_temp.id('ann');
 select is((select count(*) from fpm.idempotency_keys where supplier_id = pg_temp.id('ann')), 0::bigint, 'they go with their supplier');
 
