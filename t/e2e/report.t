@@ -41,6 +41,8 @@ is report($eve, '?scope=organization')->json->{total}{requests}, 0, 'and is nobo
 is report($ann, '?from=2020-01-01&to=2020-01-31')->json->{total}{requests}, 0, 'other days';
 
 problem $h->request('GET', $usage, {}), 401, 'unauthenticated', 'no key';
+problem $h->request('GET', "${usage}s", {Authorization => "Bearer $ann->{key}"}), 404, 'not_found', 'another path';
+is report($ann, '?fromage=gouda')->status, 200, 'a parameter that only begins like one';
 problem report($ann, "?$_"), 400, 'invalid_input', "a bad parameter: $_" for qw(from=yesterday to=2026-02-30 from=2026-1-1 scope=everybody);
 ok $h->await_log(qr/ method=GET path=\Q$usage\E .*status=$_ /), "a line in the log says that it was asked for: $_" for 200, 401;
 $r = $h->post($usage, {}, key => $ann->{key});

@@ -1,7 +1,7 @@
 -- What happens to rows after they ended: corrections, invoices, a supplier's own report, archived months.
 begin;
 \ir lib/fixture.sql
-select plan(67);
+select plan(68);
 
 select pg_temp.supplier('ann', 'starter', 'org');
 select pg_temp.supplier('ben', 'enterprise', 'org');
@@ -76,6 +76,12 @@ delete from public.ai_usage_tracking where supplier_id = pg_temp.id('zoe');
 delete from fpm.usage_daily where supplier_id = pg_temp.id('zoe');
 delete from fpm.counters where supplier_id = pg_temp.id('zoe');
 select is_empty('select * from fpm.audit()', 'all is equal');
+
+-- A month's invoice begins with its first day and ends with its last.
+insert into fpm.usage_daily (supplier_id, day, feature_type, model_used, requests, cost_cents)
+select pg_temp.id('ben'), d::date, 'chatbot', 'gpt-4o-mini', 1, c from (values ('2031-01-31', 1), ('2031-02-01', 2), ('2031-02-28', 4), ('2031-03-01', 8)) v (d, c);
+select is((select cost_cents from fpm.invoice('2031-02-14')), 6::numeric, 'February''s is of February');
+delete from fpm.usage_daily where day > '2031-01-01';
 
 -- Invoices add up.
 select pg_temp.settle((pg_temp.admit('ben', f, p_model => m)).ticket, 'settled', n, n / 3, n * 7)

@@ -1,6 +1,6 @@
 begin;
 \ir lib/fixture.sql
-select plan(60);
+select plan(65);
 
 select pg_temp.supplier('ann', 'enterprise', 'org');
 select pg_temp.supplier('ben', 'enterprise', 'org');
@@ -129,6 +129,20 @@ insert into fpm.idempotency_keys (supplier_id, key_digest, fingerprint, request_
 select pg_temp.id('ben'), pg_temp.digest(i::text), 'f', 'r', now(), now(), now() from generate_series(1, 1200) i;
 select is((select (keys, more)::text from fpm.sweep(null)), '(1000,t)', 'a thousand at a time');
 select is((select (keys, more)::text from fpm.sweep(null)), '(200,f)', 'and then the rest');
+
+-- What was spent, and its answer not kept: giving the key up does not make it free.
+select (pg_temp.claim('ann', 'unkept', 'u1')).verdict;
+create temp table unkept as select pg_temp.admitted('ann', 'u1') as ticket;
+select pg_temp.settle(ticket) from unkept;
+select is(pg_temp.release('ann', 'unkept', 'u1'), false, 'a key that something was spent under is not given up');
+select is((pg_temp.claim('ann', 'unkept', 'u2')).verdict, 'lost', 'and its answer is lost');
+-- A claim that lapsed, and is another request's by now.
+select (pg_temp.claim('ann', 'let go', 'lapsed 1')).verdict;
+update fpm.idempotency_keys set lease_until = now() where request_id = 'lapsed 1';
+select is((pg_temp.claim('ann', 'let go', 'lapsed 2')).verdict, 'claimed', 'a claim that lapsed with nothing spent');
+create temp table let_go as select pg_temp.admitted('ann', 'lapsed 1') as ticket;
+select is(pg_temp.store('ann', 'let go', 'lapsed 1', ticket), false, 'takes no answer of the first') from let_go;
+select is((pg_temp.claim('ann', 'let go', 'lapsed 3')).verdict, 'in_flight', 'it is the second''s');
 
 -- Rows of months that are archived are looked for in vain: what was spent under a key stays spent.
 create temp table archived as select (pg_temp.claim('ann', k, 'of ' || k)).verdict from unnest(array['kept long', 'lost long']) k;
