@@ -1,5 +1,6 @@
 /* Who the children run as, and what that must not take back. */
 #include <check.h>
+#include <grp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -46,6 +47,27 @@ START_TEST(they_are_kept_after_the_change_of_user)
 }
 END_TEST
 
+/* By its name, which may have groups of its own, or by its number alone. */
+START_TEST(no_group_of_roots_is_kept)
+{
+	struct identity nobody = {.drops = true, .uid = 65534, .gid = 65534};
+	const gid_t roots[] = {0, 4242};
+	gid_t left[64];
+	int count;
+
+	if (geteuid() != 0)
+		return; /* root alone has any to lose */
+	if (_i == 1)
+		strcpy(nobody.user, "nobody");
+	ck_assert_int_eq(setgroups(COUNT_OF(roots), roots), 0);
+	ck_assert_int_eq(privilege_drop(&nobody), RC_OK);
+	count = getgroups(COUNT_OF(left), left);
+	ck_assert_int_ge(count, 1);
+	for (int i = 0; i < count; i++)
+		ck_assert(left[i] != 0 && left[i] != 4242);
+}
+END_TEST
+
 START_TEST(they_are_kept_where_nobody_changes)
 {
 	struct identity same = {.uid = geteuid(), .gid = getegid()};
@@ -67,6 +89,7 @@ int main(void)
 	tcase_add_test(tests, secrets_are_kept);
 	tcase_add_test(tests, they_are_kept_after_the_change_of_user);
 	tcase_add_test(tests, they_are_kept_where_nobody_changes);
+	tcase_add_loop_test(tests, no_group_of_roots_is_kept, 0, 2);
 	suite_add_tcase(suite, tests);
 	srunner_set_tap(runner, "-");
 	srunner_run_all(runner, CK_SILENT);
