@@ -1,7 +1,7 @@
 -- What happens to rows after they ended: corrections, invoices, a supplier's own report, archived months.
 begin;
 \ir lib/fixture.sql
-select plan(68);
+select plan(74);
 
 select pg_temp.supplier('ann', 'starter', 'org');
 select pg_temp.supplier('ben', 'enterprise', 'org');
@@ -112,6 +112,18 @@ select pg_temp.admit('ann', 'poetry');
 select is((select l ->> 'dayLimit' || ' ' || (l ->> 'dayLeft') || ' ' || (l ->> 'reservedCents') from jsonb_array_elements(pg_temp.report('ann') -> 'limits') l where l ->> 'feature' = 'poetry'),
 	'2 1 0.075', 'and of one without a row of limits, with what is open');
 select is((select count(*) from jsonb_array_elements(pg_temp.report('ben') -> 'limits') l where l ->> 'dayLimit' is null), 4::bigint, 'unlimited is null');
+create function pg_temp.left_to_ann() returns text language sql as $$
+	select concat_ws(' ', l ->> 'dayLeft', l ->> 'monthLeft', l ->> 'reservedCents', l ->> 'costLeftCents') from jsonb_array_elements(pg_temp.report('ann') -> 'limits') l
+	where l ->> 'feature' = 'email_template'
+$$;
+create temp table counter as select c.* from pg_temp.counter('ann') c;
+update fpm.counters c set day = c.day - 1, day_count = 3 from counter a where c.supplier_id = a.supplier_id and c.feature_type = a.feature_type;
+select is(pg_temp.left_to_ann(), '5 19 0 499.95494', 'what was counted yesterday is nothing to today');
+update fpm.counters c set day = a.day, day_count = 9, reserved = 100 from counter a where c.supplier_id = a.supplier_id and c.feature_type = a.feature_type;
+select is(pg_temp.left_to_ann(), '0 19 100 399.95494', 'less than nothing is never left, and what is held is not left either');
+update fpm.counters c set month = (c.month - interval '1 month')::date, day = c.month - 1 from counter a where c.supplier_id = a.supplier_id and c.feature_type = a.feature_type;
+select is(pg_temp.left_to_ann(), '5 20 0 500', 'nor is last month''s anything to this one');
+update fpm.counters c set month = a.month, day = a.day, day_count = a.day_count, reserved = a.reserved from counter a where c.supplier_id = a.supplier_id and c.feature_type = a.feature_type;
 update public.user_profiles set organization_id = pg_temp.id('other org') where id = pg_temp.id('ben');
 select is((pg_temp.report('zoe', 'organization') -> 'total' ->> 'requests')::int, 0, 'who changes the organisation takes nothing along');
 select is((pg_temp.report('ann', 'organization') -> 'total' ->> 'requests')::int, 62, 'and the old one keeps it');
@@ -148,6 +160,13 @@ values (pg_temp.id('zoe'), '2020-02-29', 'chatbot', 'gpt-4', null, 1, 7, 7, 1.25
 insert into fpm.counters values (pg_temp.id('zoe'), 'chatbot', '2020-02-29', 1, '2020-02-01', 1, 1.25, 0);
 select is_empty('select * from fpm.audit(''2020-02-01'', ''2020-02-29'')', 'an old month');
 select is(fpm.ledger_archive(pg_temp.today()), null, 'the month that runs is not archived');
+select isnt((select count(*) from fpm.ai_usage_open), 0::bigint, 'calls are open');
+create temp table aside as select * from fpm.ai_usage_open;
+update fpm.ai_usage_open set created_at = '2020-02-20 12:00+00';
+select is(fpm.ledger_archive('2020-02-15'), null, 'nor one that has a call which is');
+delete from fpm.ai_usage_open;
+select is(fpm.ledger_archive(pg_temp.today()), null, 'the one that runs, not even without');
+insert into fpm.ai_usage_open select * from aside;
 select is(fpm.ledger_archive('2020-02-15'), 'fpm.ai_usage_tracking_2020_02', 'one that is over is');
 select is(fpm.ledger_archive('2020-02-15'), null, 'once');
 select is((select (row_count, cost_cents)::text from fpm.archived_months), '(1,1.25)', 'with what it held');
