@@ -604,10 +604,10 @@ START_TEST(refusals_are_told_as_often_as_they_were)
 	ck_assert_int_eq(db_open("", &session, reason, sizeof reason), RC_OK);
 	ck_assert_int_eq(db_script(session, "delete from live_refusals; alter table live_refusals rename to away"), RC_OK);
 	count_refusals(refusals, 7, 1);
-	ck_assert_int_eq(refusals_write(refusals, db), RC_INVALID);
+	ck_assert_int_ne(refusals_write(refusals, db), RC_OK);
 	count_refusals(refusals, 5, 1);
 	refusals_count(refusals, NULL, "feature", "of nobody");
-	ck_assert_int_eq(refusals_write(refusals, db), RC_INVALID);
+	ck_assert_int_ne(refusals_write(refusals, db), RC_OK);
 	count_refusals(refusals, 1, 1);
 	ck_assert_int_eq(db_script(session, "alter table away rename to live_refusals"), RC_OK);
 	ck_assert_int_eq(refusals_write(refusals, db), RC_OK);
