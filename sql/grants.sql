@@ -76,7 +76,7 @@ to fpm_worker;
 
 -- promptctl.
 grant execute on function
-	fpm.supplier_add(uuid, uuid, text), fpm.supplier_set_tier(uuid, text), fpm.supplier_list(),
+	fpm.supplier_add(uuid, uuid, text), fpm.supplier_set_tier(uuid, text), fpm.supplier_list(), fpm.plan_known(text),
 	fpm.key_create(uuid, text, text, text), fpm.key_revoke(text), fpm.key_list(uuid),
 	fpm.usage(uuid, date, date), fpm.invoice(date, uuid), fpm.refused(uuid, date, date), fpm.audit(date, date),
 	fpm.correct(uuid, timestamptz, bigint, bigint, bigint, text, boolean), fpm.ledger_archive(date), fpm.sweep(text, bigint), fpm.create_partitions(int),

@@ -8,6 +8,7 @@
 #include "port/token.h"
 
 #define HINT_SIZE 9
+#define NAME_MAX_ 200u /* bytes */
 
 static enum ctl_status no_supplier(const struct ctl *ctl)
 {
@@ -33,6 +34,17 @@ static enum ctl_status create(struct ctl *ctl, const char *name, const char key[
 	return CTL_DONE;
 }
 
+/* It stands in lists: one line of text. */
+static bool is_name(const char *name)
+{
+	size_t n = strlen(name);
+
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)name[i] < ' ' || name[i] == 0x7f)
+			return false;
+	return n <= NAME_MAX_ && str_utf8_valid(name, n);
+}
+
 enum ctl_status key_create(struct ctl *ctl)
 {
 	const char *name = "";
@@ -42,6 +54,8 @@ enum ctl_status key_create(struct ctl *ctl)
 
 	if (!ctl_options(ctl, options, COUNT_OF(options), 1, 1))
 		return ctl->status;
+	if (!is_name(name))
+		return ctl_misused(ctl, "NAME is a line of text, of up to 200 bytes");
 	if (token_key_new(key) != RC_OK)
 		return ctl_cannot("the system has no randomness to give");
 	status = create(ctl, name, key);

@@ -4,6 +4,18 @@
 #include "base/str.h"
 #include "ctl/ctl.h"
 
+/* A plan's name that was mistyped is a name like another, and gives its suppliers less than they pay for. */
+static enum ctl_status warn_of_plan(struct ctl *ctl, const char *tier)
+{
+	struct db_table table;
+
+	if (!ctl_ask(ctl, "select fpm.plan_known($1)", &tier, 1, &table))
+		return CTL_CANNOT;
+	if (*table.values[0] != 't')
+		fprintf(stderr, "promptctl: warning: no plan is called %s yet: until ai_usage_limits has it, the default limits hold\n", tier);
+	return CTL_DONE;
+}
+
 enum ctl_status supplier_add(struct ctl *ctl)
 {
 	const char *params[3] = {0};
@@ -21,7 +33,7 @@ enum ctl_status supplier_add(struct ctl *ctl)
 	if (!ctl_ask(ctl, "select fpm.supplier_add($1::uuid, $2::uuid, $3)", params, 3, &table))
 		return CTL_CANNOT;
 	puts(table.values[0]);
-	return CTL_DONE;
+	return warn_of_plan(ctl, params[2]);
 }
 
 enum ctl_status supplier_tier(struct ctl *ctl)
@@ -35,7 +47,7 @@ enum ctl_status supplier_tier(struct ctl *ctl)
 	if (!ctl_ask(ctl, "select fpm.supplier_set_tier($1::uuid, $2)", (const char *const *)ctl->operands, 2, &table))
 		return CTL_CANNOT;
 	if (*table.values[0] == 't')
-		return CTL_DONE;
+		return warn_of_plan(ctl, ctl->operands[1]);
 	ctl_cannot("there is no supplier %s", ctl->operands[0]);
 	return CTL_NO;
 }

@@ -379,10 +379,16 @@ subtest 'supplier' => sub {
 	is(ctl('', 'supplier', 'add', @db, '--tier', 'scale', '--id', 'x'), 2, 'an id that is none');
 	like($err, qr/^promptctl: invalid input syntax for type uuid: "x"$/, 'is named');
 	is(ctl('', 'supplier', 'tier', $supplier, 'professional', @db), 0, 'tier');
+	is($err, '', 'a plan that there is needs no warning');
 	is($pg->psql("select subscription_tier from user_profiles where id = '$supplier'"), 'professional', 'is set');
 	is(ctl('', 'supplier', 'tier', $supplier, '', @db), 2, 'no tier');
 	like($err, qr/^promptctl: TIER is missing\nusage: /, 'is asked for');
 	is($pg->psql("select subscription_tier from user_profiles where id = '$supplier'"), 'professional', 'and takes nobody off his plan');
+	is(ctl('', 'supplier', 'tier', $supplier, 'profesional', @db), 0, 'a plan that there is not');
+	is($err, "promptctl: warning: no plan is called profesional yet: until ai_usage_limits has it, the default limits hold\n", 'is one to come, and told');
+	is(ctl('', 'supplier', 'add', '--id', $supplier, '--tier', 'profi', @db), 0, 'likewise where a supplier is added');
+	like($err, qr/^promptctl: warning: no plan is called profi yet/, 'with its warning');
+	is(ctl('', 'supplier', 'tier', $supplier, 'professional', @db), 0, 'and back');
 	is(ctl('', 'supplier', 'tier', @db, '00000000-0000-4000-8000-00000000000f', 'scale'), 1, 'of nobody');
 	like($err, qr/there is no supplier 0{8}-/, 'is said');
 	is(ctl('', 'supplier', 'list', @db), 0, 'list');
@@ -403,6 +409,7 @@ subtest 'key' => sub {
 	my ($id) = $err =~ /($uuid)/;
 	unlike($pg->psql('select k::text from fpm.api_keys k'), qr/\Q$key\E/, 'the database does not have it');
 	is($pg->psql("select supplier_id from fpm.authenticate(encode(sha256('$key'), 'hex'))"), $supplier, 'but knows it');
+	is(ctl('', 'key', 'create', $supplier, '--name', $_, @db), 2, 'no name: ' . length) for "a\nb", "\e[2J", 'x' x 201, "\xff";
 	is(ctl('', 'key', 'create', '00000000-0000-4000-8000-00000000000f', @db), 1, 'for nobody');
 	is($out, '', 'prints none');
 	is(ctl('', 'key', 'create', $other, @db), 0, 'another');
