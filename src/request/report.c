@@ -53,6 +53,8 @@ static enum rc check_parameters(struct request *rq, const char *from, const char
 		return refuse(rq, "/from", "must be a day such as 2026-11-01");
 	if (to != NULL && !is_day(to))
 		return refuse(rq, "/to", "must be a day such as 2026-11-30");
+	if (from != NULL && to != NULL && strcmp(from, to) > 0)
+		return refuse(rq, "/to", "is before from");
 	if (scope != NULL && !str_eq(scope, "supplier") && !str_eq(scope, "organization"))
 		return refuse(rq, "/scope", "must be supplier or organization");
 	return RC_OK;
@@ -77,8 +79,8 @@ enum rc step_report(struct request *rq)
 	struct db_row row;
 	enum rc rc;
 
-	if (!str_eq(rq->method, "GET")) {
-		rq->allow = "GET";
+	if (!str_eq(rq->method, "GET") && !str_eq(rq->method, "HEAD")) { /* to HEAD the web server sends no body on */
+		rq->allow = "GET, HEAD";
 		return request_fail(rq, PROBLEM_METHOD, NULL);
 	}
 	from = query_value(rq, "from");

@@ -43,11 +43,14 @@ is report($ann, '?from=2020-01-01&to=2020-01-31')->json->{total}{requests}, 0, '
 problem $h->request('GET', $usage, {}), 401, 'unauthenticated', 'no key';
 problem $h->request('GET', "${usage}s", {Authorization => "Bearer $ann->{key}"}), 404, 'not_found', 'another path';
 is report($ann, '?fromage=gouda')->status, 200, 'a parameter that only begins like one';
-problem report($ann, "?$_"), 400, 'invalid_input', "a bad parameter: $_" for qw(from=yesterday to=2026-02-30 from=2026-1-1 scope=everybody);
+problem report($ann, "?$_"), 400, 'invalid_input', "a bad parameter: $_" for qw(from=2026-11-02&to=2026-11-01 from=yesterday to=2026-02-30 from=2026-1-1 scope=everybody);
 ok $h->await_log(qr/ method=GET path=\Q$usage\E .*status=$_ /), "a line in the log says that it was asked for: $_" for 200, 401;
 $r = $h->post($usage, {}, key => $ann->{key});
 problem $r, 405, 'method_not_allowed', 'POST';
-is $r->header('Allow'), 'GET', 'it takes GET';
+is $r->header('Allow'), 'GET, HEAD', 'it takes GET';
+$r = $h->request('HEAD', $usage, {Authorization => "Bearer $ann->{key}"});
+is $r->status, 200, 'and HEAD';
+is $r->body, '', 'without a body';
 is $h->value('select count(*) from ai_usage_tracking'), 4, 'a report is no call';
 
 # Far more lines than anybody has; here a few with very long names.
