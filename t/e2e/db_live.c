@@ -566,7 +566,7 @@ END_TEST
 /* Every triple `times` of them at most, `most` triples. */
 static void count_refusals(struct refusals *refusals, int most, int times)
 {
-	char supplier[40], feature[16], reason[16];
+	char supplier[40], feature[32], reason[32];
 
 	for (int i = 0; i < most; i++) {
 		snprintf(supplier, sizeof supplier, "supplier %d", i % SUPPLIERS);
