@@ -249,11 +249,10 @@ static enum ctl_status add_stream(struct call *call)
 static enum ctl_status prepare(struct call *call, const char *config)
 {
 	const char *file = call->ctl->operands[0];
-	size_t n = strlen(file), suffix = strlen(".prompt");
 	struct endpoint *endpoint;
 	enum ctl_status status;
 
-	if (n < suffix || !str_eq(file + n - suffix, ".prompt"))
+	if (!ctl_is_prompt(file))
 		return ctl_cannot("%s: an endpoint's file is named *.prompt", file);
 	endpoint = ctl_endpoint(call->ctl, file);
 	if (endpoint == NULL)

@@ -93,6 +93,9 @@ enum ctl_status ctl_settings(const char *file, struct settings *settings) MUST_C
 /* The settings file where none is named. */
 extern const char ctl_settings_file[];
 
+/* Whether a name, or a path, ends in .prompt with something before it. */
+bool ctl_is_prompt(const char *name);
+
 /* Loads a .prompt file, or says what is wrong with it: NULL then, with ctl->status set. The caller owns it: endpoint_free. */
 struct endpoint *ctl_endpoint(struct ctl *ctl, const char *file) MUST_CHECK;
 

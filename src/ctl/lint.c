@@ -44,7 +44,7 @@ static enum rc lint_file(const char *path, struct lint_count *count)
 	return RC_OK;
 }
 
-static bool is_prompt(const char *name)
+bool ctl_is_prompt(const char *name)
 {
 	size_t n = strlen(name);
 
@@ -54,7 +54,7 @@ static bool is_prompt(const char *name)
 /* It is read with the files that use it. */
 static bool is_partial(const char *name)
 {
-	return name[0] == '_' && is_prompt(name);
+	return name[0] == '_' && ctl_is_prompt(name);
 }
 
 /* Hidden entries are nobody's endpoints. */
@@ -75,7 +75,7 @@ static enum rc lint_entry(struct arena *arena, const char *directory, const char
 		return RC_NOMEM;
 	if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode))
 		return lint_directory(arena, path, count, depth + 1);
-	return is_prompt(name) ? lint_file(path, count) : RC_OK;
+	return ctl_is_prompt(name) ? lint_file(path, count) : RC_OK;
 }
 
 /* One that cannot be read keeps nobody from reading the others. */

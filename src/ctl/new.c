@@ -80,7 +80,7 @@ enum ctl_status new_run(struct ctl *ctl)
 	slash = strrchr(given, '/');
 	name = slash == NULL ? given : slash + 1;
 	n = strlen(name);
-	suffix = n >= 7 && str_eq(name + n - 7, ".prompt") ? 7 : 0;
+	suffix = ctl_is_prompt(name) ? strlen(".prompt") : 0;
 	if (!endpoint_name_valid(name, n - suffix, false))
 		return ctl_misused(ctl, "\"%s\" is no name for an endpoint: letters, digits, \"-\", \"_\" and \".\", at most %u, a letter or digit first", name,
 		                   ENDPOINT_NAME_MAX);

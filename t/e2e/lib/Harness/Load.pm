@@ -29,6 +29,13 @@ sub product {
 	return {h => $h, keys => Harness::Web::spew($h->dir . '/keys.product', join '', map { "$_\n" } @keys), first_key => $keys[0]};
 }
 
+# One call, which the endpoint has to answer: what is measured works, and the stand-in has seen a body.
+sub first_call {
+	my ($product) = @_;
+	my $first = $product->{h}->client->post($path, product_body('', 0) =~ s/%n/0/r, key => $product->{first_key});
+	die 'the endpoint does not answer: ' . $first->status . ' ' . $first->body . "\n" if $first->status != 200;
+}
+
 # A caller's body; %n in it becomes another number in each request, so that none is answered out of the cache.
 sub product_body {
 	my ($more, $stream) = @_;
