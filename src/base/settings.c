@@ -90,6 +90,8 @@ static const struct setting pool_table[] = {
 	{"tls_ca_file", TEXT, AT(tls_ca_file), "", 0, 0, "Certificates to verify upstreams with, PEM; unset: the system's."},
 	{"upstream.connect_timeout", TIME, AT(upstream_connect_timeout), "5s", 50, MINUTE, "How long connecting to a provider may take."},
 	{"upstream.idle_timeout", TIME, AT(upstream_idle_timeout), "60s", 50, HOUR, "Longest silence of a provider."},
+	{"upstream.retries", NUMBER, AT(upstream_retries), "2", 0, 10,
+	 "How often a call is made again that a provider refused for now (429, 5xx) or could not be reached for, before the endpoint's fallback is asked. Each waits longer; nothing is charged for what is refused."},
 	{"upstream.keep", NUMBER, AT(upstream_keep), "64", 0, 8192, "Idle connections to providers that a worker keeps."},
 	{"janitor.interval", TIME, AT(janitor_interval), "10s", 50, HOUR, "Pause between two sweeps of what was left open."},
 	{"janitor.grace", TIME, AT(janitor_grace), "60s", 0, HOUR, "How long a reservation is left alone beyond the time that its request can be in hand (deadline, send_timeout, database timeouts)."},

@@ -49,7 +49,7 @@ struct settings {
 	const char *anthropic_base_url, *anthropic_api_key, *anthropic_api_key_file;
 	const char *local_base_url;
 	const char *tls_ca_file;
-	int64_t upstream_connect_timeout, upstream_idle_timeout, upstream_keep;
+	int64_t upstream_connect_timeout, upstream_idle_timeout, upstream_retries, upstream_keep;
 	int64_t janitor_interval, janitor_grace;
 
 	unsigned lines[SETTINGS_MAX]; /* where each was set: settings_line */

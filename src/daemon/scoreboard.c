@@ -20,6 +20,8 @@ static const struct {
 	[COUNTER_REFUSED] = {"refused", "Requests refused by a limit or for their input."},
 	[COUNTER_FAILED] = {"failed", "Generations that failed."},
 	[COUNTER_ABORTED] = {"aborted", "Generations whose caller left."},
+	[COUNTER_RETRIES] = {"retries", "Calls to a provider that were made again."},
+	[COUNTER_FALLBACKS] = {"fallbacks", "Models asked in the place of one that failed."},
 };
 
 struct scoreboard *scoreboard_new(void)

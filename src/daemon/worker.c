@@ -136,6 +136,8 @@ static void refresh_slot(struct worker *worker)
 	atomic_store(&counters[COUNTER_REFUSED], atomic_load(&service->refused));
 	atomic_store(&counters[COUNTER_FAILED], atomic_load(&service->failed));
 	atomic_store(&counters[COUNTER_ABORTED], atomic_load(&service->aborted));
+	atomic_store(&counters[COUNTER_RETRIES], atomic_load(&service->retries));
+	atomic_store(&counters[COUNTER_FALLBACKS], atomic_load(&service->fallbacks));
 }
 
 /* What many requests at once have used is given back when there are few again: freed memory lies scattered and would stay. */

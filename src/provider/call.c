@@ -176,7 +176,7 @@ static enum rc judge_status(struct call *call, int status)
 	if (status == 429)
 		return call_fail(call, FAULT_BUSY, RC_UNAVAILABLE, "too many requests");
 	if (status >= 500)
-		return call_fail(call, FAULT_UPSTREAM, RC_UNAVAILABLE, "server error");
+		return call_fail(call, FAULT_UNAVAILABLE, RC_UNAVAILABLE, "server error");
 	if (status >= 400)
 		return call_fail(call, FAULT_REQUEST, RC_INVALID, "request not taken");
 	return call_fail(call, FAULT_BROKEN, RC_PROTOCOL, "unexpected status");

@@ -26,7 +26,7 @@ const struct provider *provider_find(const char *name)
 const char *provider_fault_name(enum provider_fault fault)
 {
 	static const char *const names[] = {
-		[FAULT_NONE] = "none",       [FAULT_KEY] = "key",         [FAULT_BUSY] = "busy",     [FAULT_UPSTREAM] = "upstream", [FAULT_REQUEST] = "request",
+		[FAULT_NONE] = "none",       [FAULT_KEY] = "key",         [FAULT_BUSY] = "busy",     [FAULT_UNAVAILABLE] = "unavailable", [FAULT_UPSTREAM] = "upstream", [FAULT_REQUEST] = "request",
 		[FAULT_UNREACHABLE] = "unreachable", [FAULT_TIMEOUT] = "timeout", [FAULT_BROKEN] = "broken", [FAULT_CALLER] = "caller",     [FAULT_OURS] = "ours",
 	};
 

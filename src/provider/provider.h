@@ -26,7 +26,8 @@ enum provider_fault {
 	FAULT_NONE,
 	FAULT_KEY,         /* 401, 403: our key is refused */
 	FAULT_BUSY,        /* 429 */
-	FAULT_UPSTREAM,    /* 5xx */
+	FAULT_UNAVAILABLE, /* 5xx */
+	FAULT_UPSTREAM,    /* an error where an answer should be */
 	FAULT_REQUEST,     /* any other 4xx: the provider did not take our request */
 	FAULT_UNREACHABLE, /* no connection, TLS not to be trusted */
 	FAULT_TIMEOUT,     /* silence, or the deadline */

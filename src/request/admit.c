@@ -62,12 +62,26 @@ static enum rc content_hash(const struct request *rq, char digest[TOKEN_DIGEST_S
 	return token_sha256_pieces(pieces, count, digest);
 }
 
+/* The endpoint's model, then what it falls back on. */
+static const char *model_name(const struct request *rq, unsigned i)
+{
+	const struct endpoint *endpoint = rq->endpoint;
+
+	if (i == 0)
+		return endpoint->model != NULL ? endpoint->model : rq->service->settings->default_model;
+	return i <= endpoint->fallback_count ? endpoint->fallback[i - 1] : NULL;
+}
+
+bool admit_has_next(const struct request *rq)
+{
+	return model_name(rq, rq->models_tried) != NULL;
+}
+
 static enum rc choose_model(struct request *rq)
 {
 	const struct settings *settings = rq->service->settings;
-	const char *name = rq->endpoint->model != NULL ? rq->endpoint->model : settings->default_model;
 
-	rq->access = service_provider(rq->service, name, &rq->model);
+	rq->access = service_provider(rq->service, model_name(rq, rq->models_tried++), &rq->model);
 	if (rq->access == NULL)
 		return request_fail(rq, PROBLEM_MODEL_UNAVAILABLE, "its provider is not configured");
 	rq->max_tokens = rq->endpoint->max_tokens;
@@ -112,6 +126,12 @@ static const char *provider_name(const struct request *rq)
 	return str_eq(name, "sample") ? "local" : name;
 }
 
+/* A request takes one place of its rate, whatever it takes to answer it. */
+static int rate_count(const struct request *rq)
+{
+	return rq->admission.settled ? 0 : rq->endpoint->rate.count;
+}
+
 static int64_t left_ms(const struct request *rq)
 {
 	return (rq->deadline_us - clock_us()) / 1000;
@@ -130,7 +150,7 @@ static void compose(struct request *rq, struct buf *call, const char *waited_for
 	db_item_text(call, endpoint->name);
 	db_item_text(call, provider_name(rq));
 	db_item_text(call, rq->model);
-	db_item_int4(call, endpoint->rate.count);
+	db_item_int4(call, rate_count(rq));
 	db_item_int4(call, endpoint->rate.period_s);
 	db_item_int4(call, endpoint->rate.burst);
 	add_ceilings(rq, call);
@@ -156,24 +176,39 @@ static enum rc refused(struct request *rq, const struct db_row *row)
 {
 	enum problem_code code = problem_of_verdict(row->values[LEDGER_VERDICT]);
 
+	ready_forget(rq->service->ready, ticket_lock_key(rq->supplier, rq->endpoint->feature));
+	if (rq->admission.settled || (code == PROBLEM_MODEL_UNAVAILABLE && admit_has_next(rq)))
+		return request_fail(rq, code, problem_get(code)->name);
 	if (row->values[LEDGER_RETRY_AFTER] != NULL)
 		rq->retry_after_s = atoi(row->values[LEDGER_RETRY_AFTER]);
-	ready_forget(rq->service->ready, ticket_lock_key(rq->supplier, rq->endpoint->feature));
 	return request_refuse(rq, code);
+}
+
+/* Where the ticket does not fit into memory the call cannot be made, nor its row be ended by it. */
+static enum rc take_ticket(struct request *rq, const char *ticket)
+{
+	if (ticket == NULL)
+		return database_failed(rq, RC_GONE);
+	rq->admission.ticket = ticket;
+	rq->admission.settled = false;
+	return RC_OK;
 }
 
 static enum rc take_verdict(struct request *rq, const struct db_row *row)
 {
 	struct admission *admission = &rq->admission;
+	enum rc rc;
 
-	admission->rate_limit = row->values[LEDGER_RATE_LIMIT];
-	admission->rate_remaining = row->values[LEDGER_RATE_REMAINING];
-	admission->rate_reset = row->values[LEDGER_RATE_RESET];
+	if (rate_count(rq) > 0) {
+		admission->rate_limit = row->values[LEDGER_RATE_LIMIT];
+		admission->rate_remaining = row->values[LEDGER_RATE_REMAINING];
+		admission->rate_reset = row->values[LEDGER_RATE_RESET];
+	}
 	if (!str_eq(row->values[LEDGER_VERDICT], "admitted") && !str_eq(row->values[LEDGER_VERDICT], "cached"))
 		return refused(rq, row);
-	admission->ticket = arena_printf(rq->arena, "%s.%s.%s", row->values[LEDGER_ID], row->values[LEDGER_CREATED_US], row->values[LEDGER_LOCK_KEY]);
-	if (admission->ticket == NULL)
-		return database_failed(rq, RC_GONE);
+	rc = take_ticket(rq, arena_printf(rq->arena, "%s.%s.%s", row->values[LEDGER_ID], row->values[LEDGER_CREATED_US], row->values[LEDGER_LOCK_KEY]));
+	if (rc != RC_OK)
+		return rc;
 	admission->cached = str_eq(row->values[LEDGER_VERDICT], "cached");
 	ready_remember(rq->service->ready, ticket_lock_key(rq->supplier, rq->endpoint->feature), ledger_lock_key(admission->ticket));
 	admission->model = row->values[LEDGER_MODEL];
@@ -242,10 +277,10 @@ static void compose_ready(struct request *rq, struct buf *call, const char *id, 
 static enum rc take_ready(struct request *rq, const struct db_row *row, const char *id, int64_t lock_key)
 {
 	struct admission *admission = &rq->admission;
+	enum rc rc = take_ticket(rq, arena_printf(rq->arena, "%s.%s.%lld", id, row->values[LEDGER_READY_CREATED_US], (long long)lock_key));
 
-	admission->ticket = arena_printf(rq->arena, "%s.%s.%lld", id, row->values[LEDGER_READY_CREATED_US], (long long)lock_key);
-	if (admission->ticket == NULL)
-		return database_failed(rq, RC_GONE);
+	if (rc != RC_OK)
+		return rc;
 	admission->model = rq->model;
 	admission->price_input = row->values[LEDGER_READY_PRICE_INPUT];
 	admission->price_cached = row->values[LEDGER_READY_PRICE_CACHED];
@@ -264,7 +299,7 @@ static enum rc admit_ready(struct request *rq)
 	struct buf call;
 	enum rc rc;
 
-	if (!is_new || rq->endpoint->rate.count > 0 || token_uuid_rising(id) != RC_OK ||
+	if (!is_new || rate_count(rq) > 0 || token_uuid_rising(id) != RC_OK ||
 	    !ready_lock_key(rq->service->ready, ticket_lock_key(rq->supplier, rq->endpoint->feature), &lock_key))
 		return RC_DONE;
 	buf_init(&call, rq->arena, CALL_MAX);
@@ -289,22 +324,19 @@ static enum rc ask(struct request *rq, const char *waited_for, struct db_row *ro
 
 /* A caller of events hears from us while he waits, too: a web server that hears nothing gives up, and Apache tells only who writes that he has left. What answers is known
  * already, the state of a rate is not yet. */
-static enum rc keep_company(struct request *rq, int64_t *beat_us)
+static enum rc keep_company(struct request *rq)
 {
-	int every_ms = respond_heartbeat_ms(rq);
-	int64_t now_us = clock_us();
-
-	if (every_ms == 0 || now_us - *beat_us < every_ms * INT64_C(1000))
+	if (respond_company_ms(rq, 1) > 0)
 		return RC_OK;
-	*beat_us = now_us;
-	rq->admission.model = rq->model;
+	if (!rq->head_sent)
+		rq->admission.model = rq->model;
 	return respond_heartbeat(rq);
 }
 
 /* Waits for the answer that another request makes, a little longer each time. Whether it is worth asking again. */
-static enum rc wait_for_answer(struct request *rq, int *ms, int64_t *beat_us)
+static enum rc wait_for_answer(struct request *rq, int *ms)
 {
-	int every_ms = respond_heartbeat_ms(rq), left_ms = clock_left_ms(rq->deadline_us, WAIT_MOST_MS);
+	int left_ms = clock_left_ms(rq->deadline_us, WAIT_MOST_MS);
 
 	if (rq->mode != ANSWER_JSON && fcgi_gone(rq->fcgi)) {
 		rq->caller_gone = true;
@@ -312,11 +344,10 @@ static enum rc wait_for_answer(struct request *rq, int *ms, int64_t *beat_us)
 	}
 	if (left_ms <= 0)
 		return request_fail(rq, PROBLEM_UPSTREAM_TIMEOUT, "the same answer was being made for another request, and did not come");
-	if (every_ms > 0)
-		left_ms = clock_left_ms(*beat_us + every_ms * INT64_C(1000), left_ms);
+	left_ms = respond_company_ms(rq, left_ms);
 	answers_wait(rq->service->answers, rq->admission.digest, *ms < left_ms ? *ms : left_ms);
 	*ms = *ms * 2 < WAIT_MOST_MS ? *ms * 2 : WAIT_MOST_MS;
-	return keep_company(rq, beat_us);
+	return keep_company(rq);
 }
 
 /* A set's call may have to be asked for again: behind a larger one that did not fit (`again`), or because another request is making the same answer. Who has waited in vain
@@ -324,7 +355,6 @@ static enum rc wait_for_answer(struct request *rq, int *ms, int64_t *beat_us)
 static enum rc ask_until_decided(struct request *rq, struct db_row *row)
 {
 	int64_t patience_us = (clock_us() + rq->deadline_us) / 2;
-	int64_t beat_us = clock_us();
 	const char *waited_for = NULL;
 	int ms = WAIT_LEAST_MS;
 
@@ -336,7 +366,7 @@ static enum rc ask_until_decided(struct request *rq, struct db_row *row)
 			return rc;
 		if (waited_for == NULL)
 			waited_for = row->values[LEDGER_MAKER];
-		rc = wait_for_answer(rq, &ms, &beat_us);
+		rc = wait_for_answer(rq, &ms);
 		if (clock_us() >= patience_us)
 			waited_for = NOBODY;
 		if (rc != RC_OK)
@@ -344,13 +374,14 @@ static enum rc ask_until_decided(struct request *rq, struct db_row *row)
 	}
 }
 
-enum rc step_admit(struct request *rq)
+static enum rc admit(struct request *rq)
 {
 	struct db_row row;
 	enum rc rc = choose_model(rq);
 
 	if (rc != RC_OK)
 		return rc;
+	rq->admission.digest[0] = '\0';
 	if (rq->endpoint->cache.scope != CACHE_OFF && content_hash(rq, rq->admission.digest) != RC_OK)
 		return request_fail(rq, PROBLEM_INTERNAL, "out of memory");
 	rc = admit_ready(rq);
@@ -358,4 +389,20 @@ enum rc step_admit(struct request *rq)
 		return rc;
 	rc = ask_until_decided(rq, &row);
 	return rc == RC_OK ? take_verdict(rq, &row) : rc;
+}
+
+enum rc admit_next(struct request *rq)
+{
+	enum rc rc;
+
+	do {
+		rq->problem = NULL;
+		rc = admit(rq);
+	} while (rc != RC_OK && rq->problem != NULL && rq->problem->code == PROBLEM_MODEL_UNAVAILABLE && admit_has_next(rq));
+	return rc;
+}
+
+enum rc step_admit(struct request *rq)
+{
+	return admit_next(rq);
 }

@@ -12,4 +12,7 @@
  * RC_INVALID for a price that is none, or a sum past all reason. The same figure as fpm.settle books. */
 enum rc cost_cents(const struct usage *usage, const char *price_input, const char *price_cached, const char *price_output, char cents[COST_TEXT_SIZE]) MUST_CHECK;
 
+/* Adds one such figure ("" for nothing) to another. RC_INVALID, with `cents` as it was, for what is none. */
+enum rc cost_add(char cents[COST_TEXT_SIZE], const char *more) MUST_CHECK;
+
 #endif

@@ -12,6 +12,11 @@ static bool runs_on(const struct request *rq)
 	return rq->mode == ANSWER_JSON || rq->idempotency.claimed;
 }
 
+int generate_watch_fd(const struct request *rq)
+{
+	return runs_on(rq) ? -1 : fcgi_fd(rq->fcgi);
+}
+
 /* A caller who left ends the call, or what is written to him. */
 static enum rc written(const struct request *rq, enum rc rc)
 {
@@ -42,6 +47,11 @@ static enum rc take_tick(void *user)
 	return rq->caller_gone ? RC_OK : written(rq, respond_heartbeat(rq));
 }
 
+enum rc generate_company(struct request *rq)
+{
+	return rq->caller_gone ? RC_OK : written(rq, respond_company(rq));
+}
+
 static struct provider_request compose(struct request *rq, const struct messages *messages)
 {
 	const struct endpoint *endpoint = rq->endpoint;
@@ -62,7 +72,7 @@ static struct provider_request compose(struct request *rq, const struct messages
 		.deadline_us = rq->deadline_us,
 		/* A plain answer comes in one piece at its end: until then silence is normal. */
 		.idle_ms = streams ? (int)settings->upstream_idle_timeout : 0,
-		.watch_fd = runs_on(rq) ? -1 : fcgi_fd(rq->fcgi),
+		.watch_fd = generate_watch_fd(rq),
 		.tick_ms = respond_heartbeat_ms(rq),
 		.on_text = take_text,
 		.on_rest = streams ? take_rest : NULL,
@@ -118,22 +128,45 @@ enum rc generate_call(struct request *rq, const struct messages *messages)
 	return rc;
 }
 
-enum rc step_generate(struct request *rq)
+static enum rc left(struct request *rq)
+{
+	rq->caller_gone = true;
+	rq->result.fault = FAULT_CALLER;
+	return RC_GONE;
+}
+
+static enum rc fail(struct request *rq)
+{
+	const struct provider_result *result = &rq->result;
+
+	if (result->fault == FAULT_CALLER)
+		return left(rq);
+	if (result->retry_after_s > 0 && (result->fault == FAULT_BUSY || result->fault == FAULT_UNAVAILABLE))
+		rq->retry_after_s = result->retry_after_s;
+	request_fail(rq, problem_of_fault(result->fault), result->detail);
+	return RC_UNAVAILABLE;
+}
+
+enum rc generate_answer(struct request *rq)
 {
 	enum rc rc;
 
 	if (rq->admission.cached)
 		return pass_cached(rq);
-	rc = generate_call(rq, &rq->messages);
-	if (rc == RC_OK) {
-		rq->generated = true;
-		return RC_OK;
+	for (unsigned tries = 0;; tries++) {
+		if (generate_call(rq, &rq->messages) == RC_OK) {
+			rq->generated = true;
+			return RC_OK;
+		}
+		rc = retry_pause(rq, tries);
+		if (rc != RC_OK)
+			return rc == RC_GONE ? left(rq) : fail(rq);
 	}
-	if (rq->result.fault == FAULT_CALLER) {
-		rq->caller_gone = true;
-		return RC_GONE;
-	}
-	if (rq->result.retry_after_s > 0 && rq->result.fault == FAULT_BUSY)
-		rq->retry_after_s = rq->result.retry_after_s;
-	return request_fail(rq, problem_of_fault(rq->result.fault), rq->result.detail);
+}
+
+enum rc step_generate(struct request *rq)
+{
+	enum rc rc = generate_answer(rq);
+
+	return rc == RC_UNAVAILABLE ? RC_OK : rc;
 }

@@ -28,6 +28,7 @@ static const struct step generation[] = {
 	{"idempotency", step_idempotency},
 	{"admit", step_admit},
 	{"generate", step_generate},
+	{"fallback", step_fallback},
 	{"check", step_check},
 	{"repair", step_repair},
 	{"respond", step_respond},
@@ -106,6 +107,7 @@ static void log_generation(struct log_line *line, const struct request *rq)
 	if (rq->admission.ticket == NULL)
 		return;
 	log_str(line, "model", rq->admission.model);
+	log_str(line, "fell_back_from", rq->fell_back_from);
 	log_str(line, "cached", rq->admission.cached ? "yes" : "no");
 	if (rq->admission.cached)
 		return;
@@ -185,6 +187,7 @@ void pipeline_serve(struct service *service, struct fcgi *fcgi)
 
 	atomic_fetch_add(&service->requests, 1);
 	atomic_fetch_add(&service->active, 1);
+	rq.beat_us = rq.started_us;
 	rq.deadline_us = rq.started_us + service->settings->request_terminate_timeout * 1000;
 	if (rq.arena != NULL && token_request_id(rq.id) == RC_OK) {
 		buf_init(&rq.text, rq.arena, PROVIDER_TEXT_MAX);

@@ -32,6 +32,8 @@ static const struct problem catalogue[PROBLEM_COUNT_] = {
 	[PROBLEM_INVALID_GENERATION] = {PROBLEM_INVALID_GENERATION, 502, "invalid_generation",
 	                                "The AI service's answer was not usable: please try again.", 0},
 	[PROBLEM_UPSTREAM_BUSY] = {PROBLEM_UPSTREAM_BUSY, 503, "upstream_busy", "The AI service is busy: please try again shortly.", 10},
+	[PROBLEM_UPSTREAM_UNAVAILABLE] = {PROBLEM_UPSTREAM_UNAVAILABLE, 503, "upstream_unavailable",
+	                                  "The AI service is not available at the moment: please try again shortly.", 10},
 	[PROBLEM_UPSTREAM_TIMEOUT] = {PROBLEM_UPSTREAM_TIMEOUT, 504, "upstream_timeout", "The AI service took too long to answer: please try again.", 0},
 	[PROBLEM_UPSTREAM_UNREACHABLE] = {PROBLEM_UPSTREAM_UNREACHABLE, 503, "upstream_unreachable",
 	                                  "The AI service cannot be reached at the moment: please try again shortly.", 10},
@@ -62,6 +64,8 @@ enum problem_code problem_of_fault(enum provider_fault fault)
 	switch (fault) {
 	case FAULT_BUSY:
 		return PROBLEM_UPSTREAM_BUSY;
+	case FAULT_UNAVAILABLE:
+		return PROBLEM_UPSTREAM_UNAVAILABLE;
 	case FAULT_TIMEOUT:
 		return PROBLEM_UPSTREAM_TIMEOUT;
 	case FAULT_UNREACHABLE:

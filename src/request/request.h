@@ -9,6 +9,7 @@
 
 #include "port/fcgi.h"
 #include "port/token.h"
+#include "request/cost.h"
 #include "request/problem.h"
 #include "request/service.h"
 
@@ -24,6 +25,7 @@ enum answer_mode {
 /* What fpm.admit said. */
 struct admission {
 	const char *ticket; /* of the ledger's row; NULL where there is none (yet) */
+	bool settled;       /* the row has ended before the request: another model is asked */
 	bool cached;        /* the row is a cache hit: there is nothing to settle */
 	const char *model;  /* as the ledger names it */
 	const char *price_input, *price_cached, *price_output; /* USD a token, exact decimals */
@@ -37,6 +39,7 @@ struct request {
 	struct arena *arena;
 	char id[TOKEN_REQUEST_SIZE];
 	int64_t started_us, deadline_us;
+	int64_t beat_us; /* when a caller of events last heard from us that we are there; from the start until he has */
 
 	/* read */
 	const char *method, *path;
@@ -66,6 +69,7 @@ struct request {
 	bool replayed; /* this is the answer to an earlier request: id, admission.model, usage and problem are that one's */
 
 	/* admit */
+	unsigned models_tried; /* of the endpoint's own and its fallbacks, in this order */
 	const struct provider_access *access;
 	const char *model; /* as the provider names it */
 	int max_tokens;
@@ -75,10 +79,15 @@ struct request {
 	struct provider_result result; /* of the last call to the provider */
 	bool generated;  /* a call came to its end without a fault */
 	struct buf text; /* all of its text so far */
-	unsigned calls;
+	unsigned calls; /* of this row's */
 	int64_t called_us;  /* when the last call began */
 	struct usage used;  /* of all calls together, by the stated estimate where one reported nothing (`reported` is false then) */
 	bool estimated;     /* some of it is an estimate, and not of nothing */
+
+	/* fallback: what was asked for in vain, and has a row of its own */
+	const char *fell_back_from; /* models and how they failed: "gpt-4o-mini:busy,claude-haiku-4-5:timeout"; NULL: none did */
+	int64_t earlier_tokens;
+	char earlier_cents[COST_TEXT_SIZE];
 
 	/* check, repair */
 	const struct value *output; /* of a JSON endpoint, parsed and checked */
@@ -119,7 +128,8 @@ enum rc step_validate(struct request *rq) MUST_CHECK;     /* input, history, mod
 enum rc step_render(struct request *rq) MUST_CHECK;       /* messages */
 enum rc step_idempotency(struct request *rq) MUST_CHECK;  /* the key is claimed, or the first answer given again */
 enum rc step_admit(struct request *rq) MUST_CHECK;        /* access, model, admission; a reservation stands from here on */
-enum rc step_generate(struct request *rq) MUST_CHECK;     /* result, text; streams go out while it runs */
+enum rc step_generate(struct request *rq) MUST_CHECK;     /* result, text; streams go out while it runs. RC_OK with a problem where the provider failed */
+enum rc step_fallback(struct request *rq) MUST_CHECK;     /* the same of another model, where there is a problem */
 enum rc step_check(struct request *rq) MUST_CHECK;        /* output, or what is wrong with it */
 enum rc step_repair(struct request *rq) MUST_CHECK;       /* output, after a second call to the provider where the first one's was broken */
 enum rc step_respond(struct request *rq) MUST_CHECK;      /* the answer, or a stream's end */
@@ -131,8 +141,24 @@ enum rc read_head(struct request *rq) MUST_CHECK;
 bool report_wanted(const struct request *rq);
 enum rc step_report(struct request *rq) MUST_CHECK; /* the whole answer */
 
+/* admit.c: the next of the endpoint's models that is to be had, admitted. A refusal is counted for the first alone. */
+enum rc admit_next(struct request *rq) MUST_CHECK;
+bool admit_has_next(const struct request *rq);
+
+/* generate.c: an answer of the admitted model, by as many calls as it takes. RC_OK, RC_GONE (the caller left), or RC_UNAVAILABLE with the problem. */
+enum rc generate_answer(struct request *rq) MUST_CHECK;
+
 /* generate.c: one call to the provider; result, calls and usage are brought up to date whatever becomes of it, the text is appended. `messages` belong to the arena. */
 enum rc generate_call(struct request *rq, const struct messages *messages) MUST_CHECK;
+
+/* generate.c: the socket on which the caller's leaving is watched for; -1 where what is made is made without him too. */
+int generate_watch_fd(const struct request *rq);
+
+/* generate.c: a heartbeat where it is time for one; RC_GONE where the caller left and the call does not run on. */
+enum rc generate_company(struct request *rq) MUST_CHECK;
+
+/* retry.c: waits until the call that has just failed is to be made again, for the `tries`th time (from 0). RC_DONE: it is not; RC_GONE: the caller left meanwhile. */
+enum rc retry_pause(struct request *rq, unsigned tries) MUST_CHECK;
 
 /* check.c: parses and checks rq->text. RC_INVALID with broken and errors set, RC_NOMEM. */
 enum rc check_output(struct request *rq) MUST_CHECK;
@@ -145,6 +171,8 @@ enum rc respond_piece(struct request *rq, const char *text, size_t n) MUST_CHECK
 enum rc respond_flush(struct request *rq) MUST_CHECK; /* the pieces so far go out */
 enum rc respond_heartbeat(struct request *rq) MUST_CHECK;
 int respond_heartbeat_ms(const struct request *rq); /* from one to the next; 0 where the answer has none */
+enum rc respond_company(struct request *rq) MUST_CHECK; /* a heartbeat, where it is time for one */
+int respond_company_ms(const struct request *rq, int most); /* until it is; at most `most` */
 enum rc respond_body(struct request *rq, const char *json, size_t n) MUST_CHECK; /* a whole answer of 200 */
 enum rc respond_again(struct request *rq, const char *content) MUST_CHECK;       /* an answer that was kept, or what a stream held before its problem */
 void respond_problem(struct request *rq);
@@ -156,5 +184,8 @@ void idempotency_release(struct request *rq);
 
 /* settle.c: ends the reservation, exactly once, whatever happened: now, or from the service's queue when the database is away. */
 void settle_reservation(struct request *rq);
+
+/* settle.c: the same, now or not at all, for a row whose model failed and in whose place another is asked. RC_OK once it is durable; else the row is still the request's. */
+enum rc settle_attempt(struct request *rq) MUST_CHECK;
 
 #endif

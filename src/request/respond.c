@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "request/cost.h"
 #include "request/request.h"
@@ -135,9 +136,22 @@ enum rc respond_heartbeat(struct request *rq)
 	struct buf *out = begin_frame(rq);
 	enum rc rc;
 
+	rq->beat_us = clock_us();
 	buf_puts(out, ": heartbeat\n\n");
 	rc = write_out(rq, out);
 	return rc == RC_OK ? respond_flush(rq) : rc;
+}
+
+int respond_company_ms(const struct request *rq, int most)
+{
+	int every_ms = respond_heartbeat_ms(rq);
+
+	return every_ms == 0 ? most : clock_left_ms(rq->beat_us + every_ms * INT64_C(1000), most);
+}
+
+enum rc respond_company(struct request *rq)
+{
+	return respond_company_ms(rq, 1) == 0 ? respond_heartbeat(rq) : RC_OK;
 }
 
 const char *respond_usage(struct request *rq)
@@ -148,12 +162,13 @@ const char *respond_usage(struct request *rq)
 
 	if (rq->usage != NULL)
 		return rq->usage;
-	if (!rq->admission.cached &&
-	    cost_cents(usage, rq->admission.price_input, rq->admission.price_cached, rq->admission.price_output, cents) != RC_OK)
+	if ((!rq->admission.cached &&
+	     cost_cents(usage, rq->admission.price_input, rq->admission.price_cached, rq->admission.price_output, cents) != RC_OK) ||
+	    cost_add(cents, rq->earlier_cents) != RC_OK)
 		log_msg(LOG_ERROR_, "cost", "no exact cost for request %s", rq->id);
 	buf_init(&text, rq->arena, HEAD_MAX);
 	buf_puts(&text, "\"usage\":{\"tokensUsed\":");
-	buf_int(&text, rq->admission.cached ? 0 : usage->prompt + usage->completion);
+	buf_int(&text, rq->earlier_tokens + (rq->admission.cached ? 0 : usage->prompt + usage->completion));
 	if (buf_strings(&text, ",\"costCents\":", cents, ",\"fromCache\":", rq->admission.cached ? "true}" : "false}", NULL) == RC_OK)
 		rq->usage = text.data;
 	return rq->usage;

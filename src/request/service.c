@@ -18,7 +18,9 @@
 #include "request/refusal.h"
 #include "request/settlement.h"
 
-#define DATABASE_CALLS_AFTER 3 /* a call's end: the batch before it, keeping the answer, the settlement */
+/* What may still be waited for when the deadline has passed: the batch before it, the end of a model that failed, the admission of its fallback, keeping the answer, the
+ * settlement. */
+#define DATABASE_CALLS_AFTER 5
 #define NOBODY_MS 5000 /* a key that is made after somebody tried it is known no later than this */
 
 static void report_endpoint(void *user, const char *file, const struct diagnostics *list)

@@ -35,7 +35,7 @@ struct service {
 	struct ready *ready;          /* which calls have nothing in their way */
 
 	/* For the status page. */
-	atomic_long requests, streams, active, cache_hits, refused, failed, aborted;
+	atomic_long requests, streams, active, cache_hits, refused, failed, aborted, retries, fallbacks;
 };
 
 /* Once per worker, after fork and before its threads: reads keys, loads the endpoints, opens no connection yet. `settings` outlives the service, and so does

@@ -45,9 +45,46 @@ static const char *error_name(const struct request *rq, const char *state)
 	return rq->problem == NULL ? NULL : rq->problem->name;
 }
 
-void settle_reservation(struct request *rq)
+static struct settlement compose(const struct request *rq)
 {
 	const struct usage *usage = &rq->used;
+	const char *state = ledger_state(rq);
+
+	return (struct settlement){
+		.ticket = rq->admission.ticket,
+		.state = state,
+		.prompt = usage->prompt,
+		.cached = usage->cached,
+		.completion = usage->completion,
+		.estimated = rq->estimated,
+		.duration_ms = (clock_us() - rq->started_us) / 1000,
+		.error = error_name(rq, state),
+		.content = content_to_cache(rq, state),
+		.lock_key = ledger_lock_key(rq->admission.ticket),
+	};
+}
+
+/* Tells who waits for the same answer. */
+static void tell_others(struct request *rq)
+{
+	if (rq->admission.digest[0] != '\0')
+		answers_ended(rq->service->answers, rq->admission.digest);
+}
+
+enum rc settle_attempt(struct request *rq)
+{
+	const struct settlement settlement = compose(rq);
+	enum rc rc = settlement_book(rq->service->db, rq->arena, &settlement);
+
+	if (rc != RC_OK)
+		return rc;
+	rq->admission.settled = true;
+	tell_others(rq);
+	return RC_OK;
+}
+
+void settle_reservation(struct request *rq)
+{
 	struct settlement settlement;
 
 	if (rq->admission.ticket == NULL)
@@ -56,21 +93,11 @@ void settle_reservation(struct request *rq)
 		atomic_fetch_add(&rq->service->cache_hits, 1);
 		return;
 	}
-	settlement = (struct settlement){
-		.ticket = rq->admission.ticket,
-		.state = ledger_state(rq),
-		.prompt = usage->prompt,
-		.cached = usage->cached,
-		.completion = usage->completion,
-		.estimated = rq->estimated,
-		.duration_ms = (clock_us() - rq->started_us) / 1000,
-		.lock_key = ledger_lock_key(rq->admission.ticket),
-	};
-	settlement.error = error_name(rq, settlement.state);
-	settlement.content = content_to_cache(rq, settlement.state);
+	settlement = compose(rq);
 	count(rq, settlement.state);
+	if (rq->admission.settled)
+		return;
 	if (settlement_book(rq->service->db, rq->arena, &settlement) != RC_OK)
 		settlement_later(rq->service->settles, &settlement);
-	if (rq->admission.digest[0] != '\0')
-		answers_ended(rq->service->answers, rq->admission.digest);
+	tell_others(rq);
 }

@@ -158,7 +158,7 @@ subtest 'what was not spent is tried again' => sub {
 
 	my @request = ($Wedding::EMAIL, email(), keyed(new_key()));
 	problem $h->post($Wedding::EMAIL, {}, keyed('k')), 400, 'invalid_input', 'a request that is wrong takes no key';
-	$h->standin->next(1, 'status=500');
+	$h->standin->next(1, 'status=400');
 	problem $h->post(@request), 502, 'upstream_error', 'a provider that failed and charges nothing';
 	my $second = $h->post(@request);
 	is $second->status, 200, 'is asked again';

@@ -94,6 +94,14 @@ subtest 'misbehaviour' => sub {
 	is($c->post($openai, call('[[standin model=other status=500]]'), %key)->status, 200, 'for another model');
 };
 
+subtest 'an error for the first calls of a request' => sub {
+	my $ask = sub { return $c->post($openai, call('[[standin status=503 times=2]]'), key => $h->{upstream_key}, headers => {'X-Client-Request-Id' => $_[0]})->status };
+	is_deeply([map { $ask->('a') } 1 .. 3], [503, 503, 200], 'and then none');
+	is($ask->('b'), 503, 'each request for itself');
+	$up->reset;
+	is($ask->('a'), 503, 'and all over again');
+};
+
 subtest 'events' => sub {
 	$up->reset;
 	my $s = $c->open_stream($openai, stream('[[standin gate=2]]'), %key);

@@ -24,7 +24,7 @@ sub row_of {
 my @plain = (
 	['status=401',               502, 'upstream_error',   0],
 	['status=429 retry_after=7', 503, 'upstream_busy',    0],
-	['status=500',               502, 'upstream_error',   0],
+	['status=500',               503, 'upstream_unavailable', 0],
 	['status=400',               502, 'upstream_error',   0],
 	['silence',                  504, 'upstream_timeout', 1],
 	['cut=3',                    502, 'upstream_error',   1],
@@ -48,7 +48,7 @@ for (@plain) {
 }
 
 my @streamed = (
-	['status=500',         502, 'upstream_error',   'before the first byte'],
+	['status=500',         503, 'upstream_unavailable', 'before the first byte'],
 	['status=401',         502, 'upstream_error',   'before the first byte'],
 	['silence',            504, 'upstream_timeout', 'before the first byte'],
 	['pieces=8 cut=3',     200, 'upstream_error',   'after it'],

@@ -1,6 +1,6 @@
 begin;
 \ir lib/fixture.sql
-select plan(65);
+select plan(71);
 
 select pg_temp.supplier('ann', 'enterprise', 'org');
 select pg_temp.supplier('ben', 'enterprise', 'org');
@@ -66,6 +66,21 @@ create temp table s as select pg_temp.admitted('ann', 's1') as ticket;
 select pg_temp.store('ann', 'stream', 's1', ticket, 'all of it', null, true, '"usage":{}') from s;
 select pg_temp.settle(ticket) from s;
 select is((pg_temp.claim('ann', 'stream', 's2'))::text, '(replay,s1,t,gpt-4o-mini,,"all of it","""usage"":{}")', 'a stream has its text and its usage');
+
+-- A request that asked two models has two rows: what the first spent is spent, whatever became of the second.
+create function pg_temp.two(p_key text, p_request text, p_tokens bigint) returns text language sql volatile as $$
+	select pg_temp.claim('ann', p_key, p_request);
+	select pg_temp.settle(pg_temp.admitted('ann', p_request), 'failed', p_tokens, 0, 0, p_tokens > 0);
+	select pg_temp.admitted('ann', p_request);
+$$;
+create temp table two as select pg_temp.two('two', 'w1', 9) as spent, pg_temp.two('two free', 'w2', 0) as free, pg_temp.two('two dead', 'w3', 9) as dead;
+select is(pg_temp.release('ann', 'two', 'w1'), false, 'while the second is open the key is not free');
+select is((pg_temp.claim('ann', 'two', 'w4')).verdict, 'in_flight', 'but in flight');
+select is(pg_temp.store('ann', 'two', 'w1', spent, null, 'upstream_unavailable'), true, 'both failed') from two;
+select pg_temp.settle(spent, 'failed', 0, 0, 0), pg_temp.settle(free, 'failed', 0, 0, 0), pg_temp.settle(dead, 'void') from two;
+select is((pg_temp.claim('ann', 'two', 'w4')).problem, 'upstream_unavailable', 'the failure is the answer, because the first was charged');
+select is(pg_temp.release('ann', 'two dead', 'w3'), false, 'where no answer was kept, the key is not free either');
+select is(pg_temp.release('ann', 'two free', 'w2'), true, 'where neither was charged, it is');
 
 -- What died.
 select (pg_temp.claim('ann', 'dead', 'd1', p_worker => 'dead')).verdict;

@@ -13,6 +13,7 @@
 #include "counts.h"
 #include "record.h"
 #include "sample.h"
+#include "tries.h"
 
 static const char *const words[] = {
 	"Dear", "couple,", "your",      "day",  "in",  "June",    "at",    "the",  "café", "begins",
@@ -332,6 +333,8 @@ static bool set_plan(struct call *call)
 		return false;
 	if (!plan_read(&call->plan, call->said.data != NULL ? call->said.data : "", call->model))
 		return false;
+	if (call->plan.times > 0 && tries_add(call->id) > call->plan.times)
+		call->plan.status = 0;
 	call->prompt_tokens = call->plan.prompt >= 0 ? call->plan.prompt : (long)(call->said.len + 3) / 4;
 	set_reply(call);
 	return true;

@@ -13,6 +13,7 @@
 #include "counts.h"
 #include "record.h"
 #include "text.h"
+#include "tries.h"
 
 #define WAIT_MS 10000 /* where timeout_ms is not given */
 
@@ -175,6 +176,7 @@ static void answer_post(struct http_conn *conn, const struct http_request *reque
 	} else if (strcmp(request->path, "/_reset") == 0) {
 		counts_reset();
 		record_reset();
+		tries_reset();
 		call_next(0, "");
 	} else if (strcmp(request->path, "/_next") == 0) {
 		known = call_next(query_number(request->query, "calls", 1), request->body);

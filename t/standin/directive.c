@@ -32,6 +32,7 @@ static const struct directive table[] = {
 	{"prompt", NUMBER, AT(prompt), 1},
 	{"cached", NUMBER, AT(cached), 0},
 	{"status", NUMBER, AT(status), 500},
+	{"times", NUMBER, AT(times), 1},
 	{"retry_after", NUMBER, AT(retry_after), 1},
 	{"silence", NUMBER, AT(silence), 0},
 	{"cut", NUMBER, AT(cut), 0},

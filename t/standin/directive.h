@@ -15,6 +15,7 @@ struct plan {
 	long pieces;
 	long tokens, prompt, cached; /* usage to report; -1: counted (cached: 0) */
 	long status;               /* answer with this error; 0: none */
+	long times;                /* the error is for so many calls of a request, which then goes well; 0: for all */
 	long retry_after;          /* seconds, with the error; -1: no header */
 	long silence;              /* say nothing more after so many pieces; -1: never */
 	long cut, reset;           /* close after so many pieces, cleanly or by RST */

@@ -368,7 +368,7 @@ START_TEST(what_breaks_is_told)
 	ck_assert_int_eq(plain("not json"), RC_PROTOCOL);
 	answer = "HTTP/1.1 529 Overloaded\r\nContent-Length: 2\r\nRetry-After: 3\r\n\r\n{}";
 	ck_assert_int_eq(generate(), RC_UNAVAILABLE);
-	ck_assert_int_eq(result.fault, FAULT_UPSTREAM);
+	ck_assert_int_eq(result.fault, FAULT_UNAVAILABLE);
 	ck_assert_int_eq(result.retry_after_s, 3);
 }
 END_TEST

@@ -38,6 +38,26 @@ START_TEST(costs_are_exact)
 }
 END_TEST
 
+START_TEST(costs_are_added)
+{
+	static const struct {
+		const char *a, *b, *sum; /* NULL: refused */
+	} rows[] = {
+		{"0", "", "0"}, {"0.00565", "", "0.00565"}, {"0.00565", "0.00435", "0.01"}, {"0", "12", "12"}, {"99.9999999999", "0.0000000001", "100"},
+		{"0.5", "0", "0.5"}, {"", "1", NULL}, {"1", "x", NULL}, {"1", "-1", NULL}, {"1", "0.00000000001", NULL},
+		{"329853488332800000000000", "1", NULL}, {"109951162777600", "109951162777600", "219902325555200"},
+	};
+
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		char cents[COST_TEXT_SIZE];
+
+		snprintf(cents, sizeof cents, "%s", rows[i].a);
+		ck_assert_int_eq(cost_add(cents, rows[i].b), rows[i].sum == NULL ? RC_INVALID : RC_OK);
+		ck_assert_str_eq(cents, rows[i].sum == NULL ? rows[i].a : rows[i].sum);
+	}
+}
+END_TEST
+
 START_TEST(costs_that_cannot_be_are_refused)
 {
 	ck_assert_ptr_null(cents(1, 0, 0, "", "0", "0"));
@@ -257,6 +277,7 @@ int main(void)
 
 	tcase_add_test(tc, costs_are_exact);
 	tcase_add_test(tc, costs_that_cannot_be_are_refused);
+	tcase_add_test(tc, costs_are_added);
 	tcase_add_test(tc, every_problem_has_a_row);
 	tcase_add_test(tc, accept_is_read_by_its_weights);
 	tcase_add_test(tc, callers_are_remembered_for_a_while);
