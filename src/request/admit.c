@@ -72,16 +72,27 @@ static const char *model_name(const struct request *rq, unsigned i)
 	return i <= endpoint->fallback_count ? endpoint->fallback[i - 1] : NULL;
 }
 
-bool admit_has_next(const struct request *rq)
+unsigned admit_models_left(const struct request *rq)
 {
-	return model_name(rq, rq->models_tried) != NULL;
+	unsigned count = 0;
+	const char *name, *model;
+
+	for (unsigned i = rq->models_tried; (name = model_name(rq, i)) != NULL; i++)
+		count += service_provider(rq->service, name, &model) != NULL;
+	return count;
 }
 
+/* The first of those left whose provider is configured. */
 static enum rc choose_model(struct request *rq)
 {
 	const struct settings *settings = rq->service->settings;
+	const char *name;
 
-	rq->access = service_provider(rq->service, model_name(rq, rq->models_tried++), &rq->model);
+	rq->access = NULL;
+	while (rq->access == NULL && (name = model_name(rq, rq->models_tried)) != NULL) {
+		rq->access = service_provider(rq->service, name, &rq->model);
+		rq->models_tried++;
+	}
 	if (rq->access == NULL)
 		return request_fail(rq, PROBLEM_MODEL_UNAVAILABLE, "its provider is not configured");
 	rq->max_tokens = rq->endpoint->max_tokens;
@@ -177,7 +188,7 @@ static enum rc refused(struct request *rq, const struct db_row *row)
 	enum problem_code code = problem_of_verdict(row->values[LEDGER_VERDICT]);
 
 	ready_forget(rq->service->ready, ticket_lock_key(rq->supplier, rq->endpoint->feature));
-	if (rq->admission.settled || (code == PROBLEM_MODEL_UNAVAILABLE && admit_has_next(rq)))
+	if (rq->admission.settled || (code == PROBLEM_MODEL_UNAVAILABLE && admit_models_left(rq) > 0))
 		return request_fail(rq, code, problem_get(code)->name);
 	if (row->values[LEDGER_RETRY_AFTER] != NULL)
 		rq->retry_after_s = atoi(row->values[LEDGER_RETRY_AFTER]);
@@ -398,7 +409,7 @@ enum rc admit_next(struct request *rq)
 	do {
 		rq->problem = NULL;
 		rc = admit(rq);
-	} while (rc != RC_OK && rq->problem != NULL && rq->problem->code == PROBLEM_MODEL_UNAVAILABLE && admit_has_next(rq));
+	} while (rc != RC_OK && rq->problem != NULL && rq->problem->code == PROBLEM_MODEL_UNAVAILABLE && admit_models_left(rq) > 0);
 	return rc;
 }
 

@@ -15,7 +15,7 @@ static bool may_fall_back(const struct request *rq)
 {
 	bool seen = rq->mode != ANSWER_JSON && rq->text.len > 0;
 
-	return admit_has_next(rq) && rq->result.fault != FAULT_CALLER && rq->result.fault != FAULT_OURS && !seen && clock_us() < rq->deadline_us;
+	return admit_models_left(rq) > 0 && rq->result.fault != FAULT_CALLER && rq->result.fault != FAULT_OURS && !seen && clock_us() < rq->deadline_us;
 }
 
 /* What the caller is told he used is what all of his rows say. */

@@ -52,7 +52,7 @@ enum rc generate_company(struct request *rq)
 	return rq->caller_gone ? RC_OK : written(rq, respond_company(rq));
 }
 
-static struct provider_request compose(struct request *rq, const struct messages *messages)
+static struct provider_request compose(struct request *rq, const struct messages *messages, int64_t deadline_us)
 {
 	const struct endpoint *endpoint = rq->endpoint;
 	const struct settings *settings = rq->service->settings;
@@ -69,7 +69,7 @@ static struct provider_request compose(struct request *rq, const struct messages
 		.json = endpoint->format == OUTPUT_JSON,
 		.stream = streams,
 		.request_id = rq->id,
-		.deadline_us = rq->deadline_us,
+		.deadline_us = deadline_us,
 		/* A plain answer comes in one piece at its end: until then silence is normal. */
 		.idle_ms = streams ? (int)settings->upstream_idle_timeout : 0,
 		.watch_fd = generate_watch_fd(rq),
@@ -117,9 +117,9 @@ static void add_usage(struct request *rq, const struct messages *messages)
 	rq->calls++;
 }
 
-enum rc generate_call(struct request *rq, const struct messages *messages)
+enum rc generate_call(struct request *rq, const struct messages *messages, int64_t deadline_us)
 {
-	const struct provider_request request = compose(rq, messages);
+	const struct provider_request request = compose(rq, messages, deadline_us);
 	enum rc rc;
 
 	rq->called_us = clock_us();
@@ -147,18 +147,29 @@ static enum rc fail(struct request *rq)
 	return RC_UNAVAILABLE;
 }
 
+/* A plain call may be silent until it has its answer, so a provider that hangs would leave no time for another: each model gets its share. */
+static int64_t share_of_time(const struct request *rq)
+{
+	int64_t now_us = clock_us();
+
+	if (rq->mode != ANSWER_JSON)
+		return rq->deadline_us;
+	return now_us + (rq->deadline_us - now_us) / (1 + (int64_t)admit_models_left(rq));
+}
+
 enum rc generate_answer(struct request *rq)
 {
+	int64_t deadline_us = share_of_time(rq);
 	enum rc rc;
 
 	if (rq->admission.cached)
 		return pass_cached(rq);
 	for (unsigned tries = 0;; tries++) {
-		if (generate_call(rq, &rq->messages) == RC_OK) {
+		if (generate_call(rq, &rq->messages, deadline_us) == RC_OK) {
 			rq->generated = true;
 			return RC_OK;
 		}
-		rc = retry_pause(rq, tries);
+		rc = retry_pause(rq, tries, deadline_us);
 		if (rc != RC_OK)
 			return rc == RC_GONE ? left(rq) : fail(rq);
 	}

@@ -85,7 +85,7 @@ enum rc step_repair(struct request *rq)
 	if (compose(rq, &messages) != RC_OK)
 		return request_fail(rq, PROBLEM_INTERNAL, "out of memory");
 	buf_clear(&rq->text);
-	rc = generate_call(rq, &messages);
+	rc = generate_call(rq, &messages, rq->deadline_us);
 	if (rc != RC_OK)
 		return fail(rq, arena_printf(rq->arena, "the repair failed: %s", provider_fault_name(rq->result.fault)));
 	rc = check_output(rq);

@@ -143,13 +143,14 @@ enum rc step_report(struct request *rq) MUST_CHECK; /* the whole answer */
 
 /* admit.c: the next of the endpoint's models that is to be had, admitted. A refusal is counted for the first alone. */
 enum rc admit_next(struct request *rq) MUST_CHECK;
-bool admit_has_next(const struct request *rq);
+unsigned admit_models_left(const struct request *rq); /* how many are to be had besides those tried, as far as their providers are configured */
 
 /* generate.c: an answer of the admitted model, by as many calls as it takes. RC_OK, RC_GONE (the caller left), or RC_UNAVAILABLE with the problem. */
 enum rc generate_answer(struct request *rq) MUST_CHECK;
 
-/* generate.c: one call to the provider; result, calls and usage are brought up to date whatever becomes of it, the text is appended. `messages` belong to the arena. */
-enum rc generate_call(struct request *rq, const struct messages *messages) MUST_CHECK;
+/* generate.c: one call to the provider; result, calls and usage are brought up to date whatever becomes of it, the text is appended. `messages` belong to the arena; it ends by the
+ * deadline (of clock_us). */
+enum rc generate_call(struct request *rq, const struct messages *messages, int64_t deadline_us) MUST_CHECK;
 
 /* generate.c: the socket on which the caller's leaving is watched for; -1 where what is made is made without him too. */
 int generate_watch_fd(const struct request *rq);
@@ -157,8 +158,9 @@ int generate_watch_fd(const struct request *rq);
 /* generate.c: a heartbeat where it is time for one; RC_GONE where the caller left and the call does not run on. */
 enum rc generate_company(struct request *rq) MUST_CHECK;
 
-/* retry.c: waits until the call that has just failed is to be made again, for the `tries`th time (from 0). RC_DONE: it is not; RC_GONE: the caller left meanwhile. */
-enum rc retry_pause(struct request *rq, unsigned tries) MUST_CHECK;
+/* retry.c: waits until the call that has just failed is to be made again, for the `tries`th time (from 0). RC_DONE: it is not, by the deadline (of
+ * clock_us) or at all; RC_GONE: the caller left meanwhile. */
+enum rc retry_pause(struct request *rq, unsigned tries, int64_t deadline_us) MUST_CHECK;
 
 /* check.c: parses and checks rq->text. RC_INVALID with broken and errors set, RC_NOMEM. */
 enum rc check_output(struct request *rq) MUST_CHECK;

@@ -9,7 +9,7 @@ use Harness;
 use Harness::Process qw(await);
 use Wedding qw(directive problem no_leak);
 
-my $h = Harness->new(web => 'lighttpd', settings => {request_terminate_timeout => '20s', 'upstream.idle_timeout' => '1s', 'upstream.retries' => 0, 'pm.max_children' => 1});
+my $h = Harness->new(web => 'lighttpd', settings => {request_terminate_timeout => '9s', 'upstream.idle_timeout' => '1s', 'upstream.retries' => 0, 'pm.max_children' => 1});
 my $up = $h->standin;
 my $s = $h->supplier('enterprise');
 my ($first, $second, $third) = qw(gpt-4o-mini claude-haiku-4-5 gpt-4.1);
@@ -75,6 +75,18 @@ subtest 'what the first may have used is charged, and told' => sub {
 	is "$rows->[1]{model_used} $rows->[1]{state}", "$second settled", 'the second answered';
 	my ($done) = grep { ($_->{event} // '') eq 'done' } $r->events;
 	told($h, decode_json($done->{data})->{usage}, @$rows);
+};
+
+subtest 'one that hangs leaves the others their share of the time' => sub {
+	my ($r, $rows, $calls) = ask(directive("model=$first silence") . directive("model=$second silence") . directive('prompt=20 tokens=7'));
+	is $r->status, 200, 'a plain answer' or diag $r->body;
+	is $r->header('X-Model'), $third, 'of the third';
+	is join(' ', map { "$_->{state} " . ($_->{error_message} // '') } @$rows), 'failed upstream_timeout failed upstream_timeout settled ', 'the others ran out of theirs';
+	told($h, $r->json->{usage}, @$rows);
+	is $calls, 3, 'three calls';
+	my $path = endpoint('alone', ["openai/$first", 'local/x']);
+	($r, $rows) = ask(directive("model=$first delay_ms=6500"), path => $path);
+	is $r->status, 200, 'who cannot be asked has no share' or diag $r->body;
 };
 
 subtest 'one after the other' => sub {
