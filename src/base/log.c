@@ -134,16 +134,20 @@ void log_int(struct log_line *line, const char *key, int64_t value)
 	log_str(line, key, digits);
 }
 
-void log_send(struct log_line *line)
+void log_send_to(struct log_line *line, int fd)
 {
 	ssize_t n;
 
-	if (line->level < log_least)
-		return;
 	line->len = str_utf8_whole(line->text, line->len); /* the cap may have come in the middle of a character */
 	line->text[line->len++] = '\n';
-	n = write(log_fd, line->text, line->len);
+	n = write(fd, line->text, line->len);
 	(void)n; /* a log that cannot be written to must not stop a request */
+}
+
+void log_send(struct log_line *line)
+{
+	if (line->level >= log_least)
+		log_send_to(line, log_fd);
 }
 
 void log_msg(enum log_level level, const char *event, const char *format, ...)

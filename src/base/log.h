@@ -37,6 +37,9 @@ void log_str(struct log_line *line, const char *key, const char *value);
 void log_int(struct log_line *line, const char *key, int64_t value);
 void log_send(struct log_line *line);
 
+/* Sends it there and nowhere else, whatever its level. */
+void log_send_to(struct log_line *line, int fd);
+
 /* One line with a msg field. */
 void log_msg(enum log_level level, const char *event, const char *format, ...) PRINTF_LIKE(3, 4);
 

@@ -53,6 +53,9 @@ static const struct setting pool_table[] = {
 	{"ping.response", TEXT, AT(ping_response), "pong", 0, 0, "What it answers."},
 	{"request_terminate_timeout", TIME, AT(request_terminate_timeout), "120s", 100, 24 * (int64_t)HOUR,
 	 "A request's deadline, from its first byte to its last."},
+	{"slowlog", TEXT, AT(slowlog), "", 0, 0, "File for entries of slow requests, which tell where their time went; unset: none. Reopened on SIGUSR1."},
+	{"request_slowlog_timeout", TIME, AT(request_slowlog_timeout), "0", 0, 24 * (int64_t)HOUR,
+	 "A request that keeps its caller waiting for longer than this is slow: for the whole of an answer in one piece, or for the next text of a stream. 0: none is."},
 	{"request_body_max", SIZE, AT(request_body_max), "256k", 1, 64 << 20, "Largest request body taken."},
 	{"heartbeat", TIME, AT(heartbeat), "5s", 50, HOUR, "A caller who left a stream of server-sent events is noticed within this time behind any web server: comments are sent in shorter silences."},
 	{"send_timeout", TIME, AT(send_timeout), "30s", 100, HOUR, "How long the web server may refuse to take bytes before it counts as gone."},
@@ -334,6 +337,10 @@ const char *settings_check(const struct settings *settings)
 		return "openai.api_key and openai.api_key_file cannot both be set";
 	if (*settings->anthropic_api_key && *settings->anthropic_api_key_file)
 		return "anthropic.api_key and anthropic.api_key_file cannot both be set";
+	if (settings->request_slowlog_timeout > 0 && *settings->slowlog == '\0')
+		return "request_slowlog_timeout needs a slowlog to write to";
+	if (settings->request_slowlog_timeout > settings->request_terminate_timeout)
+		return "request_slowlog_timeout cannot be longer than request_terminate_timeout";
 	return NULL;
 }
 

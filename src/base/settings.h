@@ -35,6 +35,8 @@ struct settings {
 	int64_t pm_max_children, pm_threads;
 	const char *pm_status_path, *ping_path, *ping_response;
 	int64_t request_terminate_timeout, request_body_max;
+	const char *slowlog;
+	int64_t request_slowlog_timeout;
 	int64_t heartbeat, send_timeout;
 	const char *endpoints, *prefix, *default_model;
 	int64_t max_output_tokens, input_max_string, input_max_items;

@@ -1,22 +1,34 @@
 /*
- * logfile.c - one descriptor for the log as long as the process lives; reopening replaces what is behind it, so that no thread ever sees it closed.
+ * logfile.c - one descriptor for each log as long as the process lives; reopening replaces what is behind it, so that no thread ever sees it closed.
  */
 #include "daemon/logfile.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "request/slow_log.h"
 
-static char *path;
-static int log_fd = -1;
+struct logfile {
+	const char *setting;
+	char *path; /* NULL or "": none */
+	int fd;
+};
+
+static struct logfile error_log = {.setting = "error_log", .fd = -1}, slow_log = {.setting = "slowlog", .fd = -1};
 static bool owner_known, takes_stderr;
 static uid_t owner;
 static gid_t owner_group;
+
+static bool is_used(const struct logfile *log)
+{
+	return log->fd >= 0 && log->path != NULL && *log->path != '\0';
+}
 
 /* A plain file of that name and of no other. Whoever may write in its directory, the workers' user perhaps, could have put a link to a file of root's
  * there, and an operator a device: neither is given away. */
@@ -29,7 +41,7 @@ static bool is_plain(const char *name, int fd)
 }
 
 /* A pipe whose reader has gone or is slow keeps neither the master waiting nor a request: such lines are lost. */
-static enum rc open_file(const char *name)
+static enum rc open_file(struct logfile *log, const char *name)
 {
 	int fd = open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
 
@@ -37,57 +49,73 @@ static enum rc open_file(const char *name)
 		return RC_SYS;
 	if (owner_known && geteuid() == 0 && is_plain(name, fd) && fchown(fd, owner, owner_group) != 0)
 		log_msg(LOG_WARN_, "log", "%s cannot be given to the workers' user: %s", name, strerror(errno));
-	if (log_fd < 0)
-		log_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (log->fd < 0)
+		log->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	else
-		dup3(fd, log_fd, O_CLOEXEC);
+		dup3(fd, log->fd, O_CLOEXEC);
 	close(fd);
-	if (takes_stderr) {
-		dup2(log_fd, STDOUT_FILENO);
-		dup2(log_fd, STDERR_FILENO);
-	}
-	return log_fd < 0 ? RC_SYS : RC_OK;
+	return log->fd < 0 ? RC_SYS : RC_OK;
 }
 
-enum rc logfile_open(const struct settings *settings, const struct identity *identity)
+static void give_stderr(int fd)
 {
-	char *name = strdup(settings->error_log);
-	enum log_level level = LOG_INFO_;
+	dup2(fd, STDOUT_FILENO);
+	dup2(fd, STDERR_FILENO);
+}
 
-	if (name == NULL || log_level_parse(settings->log_level, &level) != RC_OK) {
-		free(name);
-		return RC_NOMEM;
-	}
-	owner_known = identity->drops;
-	owner = identity->uid;
-	owner_group = identity->gid;
-	if (*name && open_file(name) != RC_OK) {
+static enum rc open_log(struct logfile *log, const char *path, char *reason, size_t size)
+{
+	char *name = strdup(path);
+
+	if (name == NULL || (*name && open_file(log, name) != RC_OK)) {
+		snprintf(reason, size, "%s: %s: %s", log->setting, path, strerror(errno));
 		free(name);
 		return RC_SYS;
 	}
-	free(path);
-	path = name;
-	log_open(*path ? log_fd : STDERR_FILENO, level);
+	free(log->path);
+	log->path = name;
 	return RC_OK;
+}
+
+enum rc logfile_open(const struct settings *settings, const struct identity *identity, char *reason, size_t size)
+{
+	enum log_level level = LOG_INFO_;
+
+	(void)!log_level_parse(settings->log_level, &level); /* the table of settings has seen to its form */
+	owner_known = identity->drops;
+	owner = identity->uid;
+	owner_group = identity->gid;
+	if (open_log(&slow_log, settings->slowlog, reason, size) != RC_OK || open_log(&error_log, settings->error_log, reason, size) != RC_OK)
+		return RC_SYS;
+	slow_log_open(is_used(&slow_log) ? slow_log.fd : -1);
+	log_open(is_used(&error_log) ? error_log.fd : STDERR_FILENO, level);
+	if (takes_stderr && is_used(&error_log))
+		give_stderr(error_log.fd);
+	return RC_OK;
+}
+
+static void reopen(struct logfile *log)
+{
+	if (is_used(log) && open_file(log, log->path) != RC_OK)
+		log_msg(LOG_ERROR_, "log", "%s cannot be opened again: %s; lines go on to the old file", log->path, strerror(errno));
 }
 
 void logfile_reopen(void)
 {
-	if (path == NULL || *path == '\0')
-		return;
-	if (open_file(path) != RC_OK)
-		log_msg(LOG_ERROR_, "log", "%s cannot be opened again: %s; lines go on to the old file", path, strerror(errno));
+	reopen(&error_log); /* first: what is wrong with the other is told there */
+	reopen(&slow_log);
+	if (takes_stderr && is_used(&error_log))
+		give_stderr(error_log.fd);
 }
 
 void logfile_take_stderr(void)
 {
-	int fd = log_fd >= 0 && path != NULL && *path ? log_fd : open("/dev/null", O_RDWR | O_CLOEXEC);
+	int fd = is_used(&error_log) ? error_log.fd : open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	takes_stderr = true;
 	if (fd < 0)
 		return;
-	dup2(fd, STDOUT_FILENO);
-	dup2(fd, STDERR_FILENO);
-	if (fd != log_fd)
+	give_stderr(fd);
+	if (fd != error_log.fd)
 		close(fd);
 }

@@ -30,7 +30,7 @@ static const char usage[] = "Usage: prompt-fpm [OPTION]...\n"
                             "  -v, --version      print the version and end\n"
                             "  -h, --help         print this and end\n\n"
                             "SIGTERM ends it once the requests in hand are answered, SIGHUP or SIGUSR2 reloads settings and endpoints,\n"
-                            "SIGUSR1 reopens error_log.\n";
+                            "SIGUSR1 reopens error_log and slowlog.\n";
 
 /* Where whoever started us has closed one of the first three descriptors, the next file to be opened would be taken for standard input or output. */
 static void open_standard(void)

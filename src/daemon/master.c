@@ -68,10 +68,7 @@ static enum rc resolve_user(struct master *master)
 
 static enum rc open_log(struct master *master)
 {
-	if (logfile_open(master->settings, &master->identity) == RC_OK)
-		return RC_OK;
-	snprintf(master->reason, sizeof master->reason, "error_log: %s: %s", master->settings->error_log, strerror(errno));
-	return RC_SYS;
+	return logfile_open(master->settings, &master->identity, master->reason, sizeof master->reason);
 }
 
 static enum rc set_limits(struct master *master)
@@ -214,15 +211,16 @@ static void warn_of_listen(const struct master *master, const struct settings *s
 		log_msg(LOG_WARN_, "reload", "listen stays at %s until the daemon is started anew", master->listen);
 }
 
-/* The log goes back to where the settings that go on have it. A reason that was told already is NULL. */
+/* The logs go back to where the settings that go on have them. A reason that was told already is NULL. */
 static void keep_old(struct master *master, const char *reason)
 {
 	const struct generation *old = &master->pool.serving;
+	char why[512];
 
 	if (reason != NULL)
 		log_msg(LOG_ERROR_, "reload", "%s; the old settings go on", reason);
-	if (old->settings != NULL && logfile_open(old->settings, &old->identity) != RC_OK)
-		log_msg(LOG_ERROR_, "reload", "error_log: %s: %s", old->settings->error_log, strerror(errno));
+	if (old->settings != NULL && logfile_open(old->settings, &old->identity, why, sizeof why) != RC_OK)
+		log_msg(LOG_ERROR_, "reload", "%s", why);
 }
 
 static enum rc read_new(struct master *master, struct settings **settings, struct identity *identity, char *reason, size_t size)
@@ -234,10 +232,8 @@ static enum rc read_new(struct master *master, struct settings **settings, struc
 	rc = config_check(master->options->config, *settings, false, reason, size);
 	if (rc == RC_OK)
 		rc = privilege_resolve(*settings, master->options->allow_root, identity, reason, size);
-	if (rc == RC_OK) {
-		rc = logfile_open(*settings, identity);
-		snprintf(reason, size, "error_log: %s: %s", (*settings)->error_log, strerror(errno));
-	}
+	if (rc == RC_OK)
+		rc = logfile_open(*settings, identity, reason, size);
 	if (rc != RC_OK)
 		config_free(*settings);
 	return rc;

@@ -187,6 +187,7 @@ static enum rc start_thread(struct worker *worker, const pthread_attr_t *attribu
 		return rc;
 	}
 	fcgi_send_timeout(thread->fcgi, (int)worker->start->settings->send_timeout);
+	fcgi_measure_sending(thread->fcgi, worker->start->settings->request_slowlog_timeout > 0);
 	error = pthread_create(&thread->id, attributes, serve, thread);
 	if (error != 0) {
 		log_msg(LOG_ERROR_, "worker", "thread %u of %lld: %s; lower pm.threads, or raise the limit on processes (ulimit -u, TasksMax=)", worker->count + 1,

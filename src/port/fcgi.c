@@ -40,6 +40,8 @@ struct fcgi {
 	int waiting_fd; /* the connection between fcgi_wait and fcgi_begin, else -1 */
 	int fd;         /* the connection, -1 outside a request */
 	int send_timeout_ms;
+	int64_t sending_us;
+	bool measures; /* that */
 	bool tcp;     /* the connection is no Unix socket */
 	bool drained; /* the body was read to its end, or never will be */
 	bool broken;  /* nothing more can be sent */
@@ -242,6 +244,7 @@ static enum rc read_params(struct fcgi *fcgi, int fd)
 	FCGX_FreeStream(&request->err);
 	fcgi->fd = fd;
 	fcgi->drained = fcgi->broken = false;
+	fcgi->sending_us = 0;
 	return RC_OK;
 }
 
@@ -341,6 +344,17 @@ static enum rc check(struct fcgi *fcgi)
 	return fcgi->broken ? RC_GONE : RC_OK;
 }
 
+static int64_t begin_sending(const struct fcgi *fcgi)
+{
+	return fcgi->measures ? clock_us() : 0;
+}
+
+static void end_sending(struct fcgi *fcgi, int64_t since_us)
+{
+	if (fcgi->measures)
+		fcgi->sending_us += clock_us() - since_us;
+}
+
 enum rc fcgi_write(struct fcgi *fcgi, const void *bytes, size_t n)
 {
 	const char *next = bytes;
@@ -349,9 +363,11 @@ enum rc fcgi_write(struct fcgi *fcgi, const void *bytes, size_t n)
 		return RC_GONE;
 	while (n > 0) {
 		int piece = n > INT_MAX ? INT_MAX : (int)n;
+		int64_t since_us = begin_sending(fcgi);
 
 		if (FCGX_PutStr(next, piece, fcgi->request.out) != piece)
 			fcgi->broken = true;
+		end_sending(fcgi, since_us);
 		if (check(fcgi) != RC_OK)
 			return RC_GONE;
 		next += piece;
@@ -362,10 +378,14 @@ enum rc fcgi_write(struct fcgi *fcgi, const void *bytes, size_t n)
 
 enum rc fcgi_flush(struct fcgi *fcgi)
 {
+	int64_t since_us;
+
 	if (fcgi->fd < 0 || fcgi->broken)
 		return RC_GONE;
+	since_us = begin_sending(fcgi);
 	if (FCGX_FFlush(fcgi->request.out) != 0)
 		fcgi->broken = true;
+	end_sending(fcgi, since_us);
 	return check(fcgi);
 }
 
@@ -374,6 +394,16 @@ void fcgi_send_timeout(struct fcgi *fcgi, int milliseconds)
 	fcgi->send_timeout_ms = milliseconds;
 	if (fcgi->fd >= 0)
 		set_time(fcgi->fd, SO_SNDTIMEO, milliseconds);
+}
+
+void fcgi_measure_sending(struct fcgi *fcgi, bool measure)
+{
+	fcgi->measures = measure;
+}
+
+int64_t fcgi_sending_us(const struct fcgi *fcgi)
+{
+	return fcgi->sending_us;
 }
 
 int fcgi_fd(const struct fcgi *fcgi)
@@ -399,13 +429,16 @@ bool fcgi_gone(const struct fcgi *fcgi)
 
 enum rc fcgi_finish(struct fcgi *fcgi)
 {
+	int64_t since_us;
 	bool delivered;
 
 	if (fcgi->fd < 0)
 		return RC_GONE;
 	if (drain_once(fcgi, NULL) == RC_PROTOCOL)
 		fcgi->broken = true;
+	since_us = begin_sending(fcgi);
 	delivered = !fcgi->broken && FCGX_FClose(fcgi->request.out) == 0 && FCGX_GetError(fcgi->request.out) == 0;
+	end_sending(fcgi, since_us);
 	release(fcgi, fcgi->fd);
 	fcgi->fd = -1;
 	return delivered ? RC_OK : RC_GONE;

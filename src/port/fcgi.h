@@ -70,6 +70,12 @@ enum rc fcgi_flush(struct fcgi *fcgi) MUST_CHECK;
 /* How long one write may block, in milliseconds: of this request, and of all later ones of this place. 30 seconds until it is called. */
 void fcgi_send_timeout(struct fcgi *fcgi, int milliseconds);
 
+/* Whether it is measured how long writes and the finish take, of all later requests of this place: until it is called, it is not. */
+void fcgi_measure_sending(struct fcgi *fcgi, bool measure);
+
+/* That, in microseconds, of this request, or of the one that was finished last; 0 where it is not measured. */
+int64_t fcgi_sending_us(const struct fcgi *fcgi);
+
 /* The connection's descriptor, to watch for the caller's leaving (it turns readable); -1 outside a request. */
 int fcgi_fd(const struct fcgi *fcgi);
 

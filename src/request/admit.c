@@ -348,6 +348,7 @@ static enum rc keep_company(struct request *rq)
 static enum rc wait_for_answer(struct request *rq, int *ms)
 {
 	int left_ms = clock_left_ms(rq->deadline_us, WAIT_MOST_MS);
+	int64_t since_us = clock_us();
 
 	if (rq->mode != ANSWER_JSON && fcgi_gone(rq->fcgi)) {
 		rq->caller_gone = true;
@@ -357,6 +358,7 @@ static enum rc wait_for_answer(struct request *rq, int *ms)
 		return request_fail(rq, PROBLEM_UPSTREAM_TIMEOUT, "the same answer was being made for another request, and did not come");
 	left_ms = respond_company_ms(rq, left_ms);
 	answers_wait(rq->service->answers, rq->admission.digest, *ms < left_ms ? *ms : left_ms);
+	rq->wait.same_answer_us += clock_us() - since_us;
 	*ms = *ms * 2 < WAIT_MOST_MS ? *ms * 2 : WAIT_MOST_MS;
 	return keep_company(rq);
 }

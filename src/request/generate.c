@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "provider/usage.h"
 #include "request/request.h"
+#include "request/slow_log.h"
 
 /* A plain call whose caller left is paid for already: it runs on, and its answer goes into the cache. So does a stream with an idempotency key: whoever sends one comes
  * back for the answer. */
@@ -28,6 +29,7 @@ static enum rc take_text(void *user, const char *text, size_t n)
 	struct request *rq = user;
 	enum rc rc = buf_add(&rq->text, text, n);
 
+	slow_log_text(rq);
 	if (rc != RC_OK || rq->mode == ANSWER_JSON || rq->caller_gone)
 		return rc;
 	return written(rq, respond_piece(rq, text, n));

@@ -16,3 +16,4 @@ libpromptfpm_a_SOURCES += src/request/ready.c src/request/ready.h
 libpromptfpm_a_SOURCES += src/request/ticket.c src/request/ticket.h
 libpromptfpm_a_SOURCES += src/request/ledger.c src/request/ledger.h
 libpromptfpm_a_SOURCES += src/request/report.c
+libpromptfpm_a_SOURCES += src/request/slow_log.c src/request/slow_log.h

@@ -14,6 +14,7 @@
 #include "base/str.h"
 #include "request/refusal.h"
 #include "request/request.h"
+#include "request/slow_log.h"
 
 struct step {
 	const char *name;
@@ -133,26 +134,32 @@ static void log_callers(struct log_line *line, const char *key, const char *valu
 	log_str(line, key, begin);
 }
 
-static void log_request(const struct request *rq)
+void request_log_course(struct log_line *line, const struct request *rq)
 {
 	static const char *const modes[] = {[ANSWER_JSON] = "json", [ANSWER_TEXT] = "text", [ANSWER_SSE] = "sse"};
+
+	log_str(line, "endpoint", rq->endpoint == NULL ? NULL : rq->endpoint->name);
+	log_str(line, "supplier", rq->supplier);
+	log_int(line, "status", rq->head_sent && rq->problem == NULL ? 200 : rq->problem != NULL ? rq->problem->status : 0);
+	log_str(line, "code", rq->problem == NULL ? NULL : rq->problem->name);
+	log_str(line, "detail", rq->detail);
+	log_str(line, "mode", modes[rq->mode]);
+	log_str(line, "caller", rq->caller_gone ? "left" : NULL);
+	log_str(line, "replayed", rq->replayed ? "yes" : NULL);
+	log_generation(line, rq);
+	log_int(line, "us", clock_us() - rq->started_us);
+	log_steps(line, rq);
+}
+
+static void log_request(const struct request *rq)
+{
 	struct log_line line;
 
 	log_begin(&line, LOG_INFO_, "request");
 	log_str(&line, "id", rq->id);
 	log_callers(&line, "method", rq->method);
 	log_callers(&line, "path", rq->path);
-	log_str(&line, "endpoint", rq->endpoint == NULL ? NULL : rq->endpoint->name);
-	log_str(&line, "supplier", rq->supplier);
-	log_int(&line, "status", rq->head_sent && rq->problem == NULL ? 200 : rq->problem != NULL ? rq->problem->status : 0);
-	log_str(&line, "code", rq->problem == NULL ? NULL : rq->problem->name);
-	log_str(&line, "detail", rq->detail);
-	log_str(&line, "mode", modes[rq->mode]);
-	log_str(&line, "caller", rq->caller_gone ? "left" : NULL);
-	log_str(&line, "replayed", rq->replayed ? "yes" : NULL);
-	log_generation(&line, rq);
-	log_int(&line, "us", clock_us() - rq->started_us);
-	log_steps(&line, rq);
+	request_log_course(&line, rq);
 	log_send(&line);
 }
 
@@ -177,6 +184,7 @@ static void serve(struct request *rq)
 	if (rq->problem != NULL)
 		atomic_fetch_add(&rq->service->refused, rq->admission.ticket == NULL && !rq->replayed);
 	log_request(rq);
+	slow_log_end(rq);
 	if (rq->endpoint != NULL) /* last: where its file has changed meanwhile, it is gone with this */
 		catalog_release(rq->service->catalog, rq->endpoint);
 }

@@ -186,6 +186,7 @@ void premises_check(const struct settings *settings, bool starts, premises_say *
 	struct stat st;
 
 	look_at_place(&look, "error_log", settings->error_log);
+	look_at_place(&look, "slowlog", settings->slowlog);
 	look_at_accounts(&look);
 	if (starts) {
 		look_at_place(&look, "pid", settings->pid);

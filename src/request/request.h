@@ -7,6 +7,7 @@
 #ifndef REQUEST_REQUEST_H
 #define REQUEST_REQUEST_H
 
+#include "base/log.h"
 #include "port/fcgi.h"
 #include "port/token.h"
 #include "request/cost.h"
@@ -108,6 +109,13 @@ struct request {
 	const char *detail;            /* our words for the log; never sent */
 	const char *allow;             /* with PROBLEM_METHOD */
 
+	/* for the slow log, which alone writes the first two */
+	struct {
+		int64_t since_us;       /* when text of a stream came last; 0: none has yet */
+		int64_t longest_us;     /* for the next of it, until then */
+		int64_t same_answer_us; /* in admit, for the same answer that another request was making */
+	} wait;
+
 	struct {
 		const char *name;
 		int us;
@@ -120,6 +128,9 @@ enum rc request_fail(struct request *rq, enum problem_code code, const char *det
 
 /* The same where the database's verdict is a refusal, which is counted. */
 enum rc request_refuse(struct request *rq, enum problem_code code);
+
+/* Adds to a line of a log how the request went: nothing of what its caller sent, nor of what was answered. */
+void request_log_course(struct log_line *line, const struct request *rq);
 
 /* The steps, in order. Each returns RC_OK to go on; anything else stops the pipeline, with rq->problem set (RC_DONE: nothing more to do). */
 enum rc step_read(struct request *rq) MUST_CHECK;         /* endpoint, method, body */

@@ -129,7 +129,7 @@ subtest 'workers that are not root' => sub {
 	is($status, 1, 'they are never root by accident');
 	like($text, qr/would run as root.*-R/);
 	my ($owner, $group) = map { (getpwnam 'nobody')[$_] } 2, 3;
-	settings($d, user => 'nobody', 'listen.owner' => 'nobody', 'listen.group' => $group, 'listen.mode' => '0640');
+	settings($d, user => 'nobody', 'listen.owner' => 'nobody', 'listen.group' => $group, 'listen.mode' => '0640', slowlog => "$d->{base}.slow");
 	launch($d);
 	ok((await { @{[serving($d)]} == 2 }), 'they serve');
 	is_deeply([(stat $d->{listen})[4, 5]], [$owner, $group], 'the socket has its owner');
@@ -141,9 +141,10 @@ subtest 'workers that are not root' => sub {
 	}
 	my $roster = sub { return glob "$d->{base}.pid.workers/*" };
 	is(scalar(grep { (stat)[4] == $owner } $roster->()), 2, 'and are on the roster');
-	rename "$d->{base}.log", "$d->{base}.log.1";
+	is((stat "$d->{base}.slow")[4], $owner, 'the slow log is theirs');
+	rename "$d->{base}.$_", "$d->{base}.$_.1" for 'log', 'slow';
 	$d->{process}->signal('USR1');
-	ok((await { -e "$d->{base}.log" && (stat _)[4] == $owner }), 'a new log file is theirs');
+	ok((await { -e "$d->{base}.$_" && (stat _)[4] == $owner }), "a new $_ file is theirs") for 'log', 'slow';
 	spew("$d->{base}.precious", '');
 	chmod 0600, "$d->{base}.precious";
 	rename "$d->{base}.log", "$d->{base}.log.2";
@@ -203,6 +204,10 @@ subtest 'start, ask, stop' => sub {
 	ok(!-e "$d->{base}.pid.workers", 'so is the roster');
 	ok(is_gone($_), 'its children are gone') for @processes;
 	like(logged($d), qr/start msg=.*stop msg=done/s);
+	POSIX::mkfifo("$dir/unread", 0666);
+	my ($status, $text) = outcome(prepare(slowlog => "$dir/unread"));
+	is($status, 1, 'a start with a log that cannot be opened');
+	like($text, qr/^prompt-fpm: slowlog: \S+unread: No such device or address$/, 'is told');
 };
 
 subtest 'over TCP' => sub {
@@ -402,6 +407,9 @@ subtest 'reloads that fail' => sub {
 	settings($d, 'global.error_log' => "$dir/pipe");
 	$d->{process}->signal('HUP');
 	ok((await { logged($d) =~ /error reload msg="error_log: \S+pipe: No such device or address; the old settings go on"/ }), 'a pipe that nobody reads is not waited for');
+	settings($d, slowlog => "$dir/pipe", 'global.error_log' => "$d->{base}.other");
+	$d->{process}->signal('HUP');
+	ok((await { logged($d) =~ /error reload msg="slowlog: \S+pipe: No such device or address; the old settings go on"/ }), 'nor one that slow requests would go to');
 	settings($d, 'pm.threads' => 'many');
 	$d->{process}->signal('HUP');
 	ok((await { logged($d) =~ /error reload msg="\S+\.conf:\d+: pm\.threads: .*the old settings go on"/ }), 'bad settings are told with file and line');

@@ -78,6 +78,7 @@ spew('odd', "sk-key # of the agency\n");
 subtest 'wrong by their form' => sub {
 	is_told(@$_) for
 		['pm.threads', 'many', 'must be a whole number'], ['no.such', 1, 'no such setting'], ['global.log_level', 'loud', 'must be'],
+		['request_slowlog_timeout', 'soon', 'must be a time such as'],
 		['prefix', 'api', 'must begin with a slash'], ['ping.path', 'ping', 'must begin'], ['pm.status_path', 'status', 'must begin'],
 		['listen.allowed_clients', '192.0.2.1, localhost', 'must be addresses such as'], ['listen', '*:9000', 'all addresses of this machine are'],
 		(map { ['listen', $_, 'must be /path/to/socket, host:port, [::1]:port or :port'] } '9000', 'foo', '127.0.0.1:99999', ':0'),
@@ -89,7 +90,7 @@ subtest 'what they name is not there, or cannot be meant' => sub {
 		['user', 'nobody-of-that-name', 'there is no user'], ['group', 'nobodies-of-that-name', 'there is no group'],
 		['listen.owner', 'nobody-of-that-name', 'there is no user'], ['listen.group', 'nobodies-of-that-name', 'there is no group'],
 		['global.pid', "$dir/none/pid", 'No such file'], ['global.pid', $dir, 'Is a directory'], ['global.error_log', "$dir/none/log", 'No such file'],
-		['global.error_log', $dir, 'Is a directory'], ['listen', "$dir/none/x.sock", 'No such file'], ['listen', "$dir/file/x.sock", 'Not a directory'],
+		['global.error_log', $dir, 'Is a directory'], ['slowlog', "$dir/none/slow", 'No such file'], ['slowlog', $dir, 'Is a directory'], ['listen', "$dir/none/x.sock", 'No such file'], ['listen', "$dir/file/x.sock", 'Not a directory'],
 		['listen', "$dir/file", 'no socket'], ['listen', 'no-such-host.invalid:9000', 'unknown host'], ['endpoints', "$dir/none", "$dir/none: No such file"],
 		['endpoints', "$dir/file", "$dir/file: Not a directory"], ['openai.api_key_file', "$dir/none", 'No such file'], ['openai.api_key_file', $dir, "$dir: Is a directory"],
 		['openai.api_key_file', "$dir/empty", 'is empty'], ['anthropic.api_key_file', "$dir/blank", 'is empty'],
@@ -117,6 +118,8 @@ subtest 'many things at once' => sub {
 subtest 'wrong as a whole' => sub {
 	my %files = (
 		syntax => ["[global]\nnonsense\n", qr/^syntax\.conf:2: /m], pool => ["[global]\nlog_level = info\n", qr/^pool\.conf: /m],
+		slow => ["[www]\nrequest_slowlog_timeout = 5s\n", qr/^slow\.conf: request_slowlog_timeout needs a slowlog/m],
+		slower => ["[www]\nslowlog = $dir/slow\nrequest_terminate_timeout = 4s\nrequest_slowlog_timeout = 5s\n", qr/^slower\.conf: request_slowlog_timeout cannot be longer/m],
 		keys => ["[www]\nopenai.api_key = k\nopenai.api_key_file = $dir/file\n", qr/^keys\.conf: openai\.api_key and /m]);
 	for my $name (sort keys %files) {
 		spew("$name.conf", $files{$name}[0]);
@@ -151,7 +154,7 @@ subtest 'good ones' => sub {
 	($status, $text) = $look{start}->('sample.conf');
 	like($text, qr/listen is not set/, 'which say what is missing');
 	for (['user', 0], ['listen', 'localhost:9000'], ['listen', '[::]:9000'], ['listen', '0.0.0.0:9000'], ['default_model', 'sample/any'], ['openai.base_url', 'HTTP://127.0.0.1:1/v1/'],
-		['local.base_url', 'http://[::1]:8080'], ['openai.base_url', '${ABSENT}'], ['database', 'postgresql:///x'], ['openai.api_key_file', '/dev/null']) {
+		['local.base_url', 'http://[::1]:8080'], ['openai.base_url', '${ABSENT}'], ['database', 'postgresql:///x'], ['openai.api_key_file', '/dev/null'], ['slowlog', 'slow'], ['request_slowlog_timeout', 0]) {
 		settings('unusual.conf', @$_);
 		($status, $text) = $look{configtest}->('unusual.conf');
 		is($status, 0, "$_->[0] = $_->[1]: may be meant") or diag $text;
