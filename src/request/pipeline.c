@@ -117,6 +117,8 @@ static void log_generation(struct log_line *line, const struct request *rq)
 	log_str(line, "usage", rq->used.reported ? "reported" : "estimated");
 	if (rq->calls > 1)
 		log_int(line, "calls", rq->calls);
+	if (rq->paused_us > 0)
+		log_int(line, "paused_us", rq->paused_us);
 	log_int(line, "first_text_us", rq->result.first_text_us);
 	if (rq->result.fault != FAULT_NONE)
 		log_str(line, "fault", provider_fault_name(rq->result.fault));

@@ -82,6 +82,7 @@ struct request {
 	struct buf text; /* all of its text so far */
 	unsigned calls; /* of this row's */
 	int64_t called_us;  /* when the last call began */
+	int64_t paused_us;  /* between two tries, of all models together */
 	struct usage used;  /* of all calls together, by the stated estimate where one reported nothing (`reported` is false then) */
 	bool estimated;     /* some of it is an estimate, and not of nothing */
 

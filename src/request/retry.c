@@ -44,10 +44,13 @@ static enum rc pause_until(struct request *rq, int64_t until_us)
 enum rc retry_pause(struct request *rq, unsigned tries, int64_t deadline_us)
 {
 	const struct provider_result *result = &rq->result;
-	int64_t until_us = clock_us() + length_ms(result, tries) * 1000;
+	int64_t since_us = clock_us(), until_us = since_us + length_ms(result, tries) * 1000;
+	enum rc rc;
 
 	if (!may_help(result) || tries >= rq->service->settings->upstream_retries || result->retry_after_s > ASKED_MOST_S || until_us >= deadline_us)
 		return RC_DONE;
 	atomic_fetch_add(&rq->service->retries, 1);
-	return pause_until(rq, until_us) == RC_GONE ? RC_GONE : RC_OK;
+	rc = pause_until(rq, until_us);
+	rq->paused_us += clock_us() - since_us;
+	return rc == RC_GONE ? RC_GONE : RC_OK;
 }
