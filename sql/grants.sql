@@ -71,7 +71,8 @@ grant execute on function
 	fpm.usage_report(text, date, date, text),
 	fpm.idempotency_claim(text, text, text, text, text, bigint, bigint, bigint),
 	fpm.idempotency_store(text, text, text, text, boolean, text, text, text, text),
-	fpm.idempotency_release(text, text, text)
+	fpm.idempotency_release(text, text, text),
+	fpm.models_missing(text[]) -- of promptctl doctor, which looks as the daemon
 to fpm_worker;
 
 -- promptctl.
@@ -80,7 +81,7 @@ grant execute on function
 	fpm.key_create(uuid, text, text, text), fpm.key_revoke(text), fpm.key_list(uuid),
 	fpm.usage(uuid, date, date), fpm.invoice(date, uuid), fpm.refused(uuid, date, date), fpm.audit(date, date),
 	fpm.correct(uuid, timestamptz, bigint, bigint, bigint, text, boolean), fpm.ledger_archive(date), fpm.sweep(text, bigint), fpm.create_partitions(int),
-	fpm.call_find(text), fpm.model_list(), fpm.model_add(text, text, numeric, numeric, numeric, integer, boolean),
+	fpm.call_find(text), fpm.model_list(), fpm.models_missing(text[]), fpm.model_add(text, text, numeric, numeric, numeric, integer, boolean),
 	fpm.model_price(text, text, numeric, numeric, numeric), fpm.model_activate(text, text, boolean)
 to fpm_operator;
 

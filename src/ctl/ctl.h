@@ -150,6 +150,8 @@ enum ctl_status usage_run(struct ctl *ctl);
 struct lint_count {
 	const struct endpoint_bounds *bounds; /* what the files are held to; NULL for nothing */
 	unsigned files, errors, warnings;
+	void (*on_endpoint)(void *user, const char *file, const struct endpoint *endpoint); /* of each file that loads; the endpoint is gone after. May be NULL */
+	void *user;
 };
 enum rc lint_path(struct arena *arena, const char *path, struct lint_count *count) MUST_CHECK;
 

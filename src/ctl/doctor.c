@@ -12,9 +12,19 @@
 #include "base/str.h"
 #include "ctl/ctl.h"
 
+#define MODELS_MAX 256 /* more than any pool has */
+
+/* A model, and the first that names it. */
+struct named {
+	const char *model, *by;
+};
+
 struct visit {
 	struct ctl *ctl;
 	struct settings settings;
+	struct named models[MODELS_MAX];
+	unsigned model_count;
+	bool sample; /* no provider is configured: no model is asked */
 	unsigned ills;
 };
 
@@ -31,10 +41,31 @@ PRINTF_LIKE(3, 4) static void note(struct visit *visit, bool well, const char *f
 	visit->ills += !well;
 }
 
+static void add_model(struct visit *visit, const char *model, const char *by)
+{
+	for (unsigned i = 0; i < visit->model_count; i++)
+		if (str_eq(visit->models[i].model, model))
+			return;
+	model = arena_printf(visit->ctl->arena, "%s", model);
+	by = arena_printf(visit->ctl->arena, "%s", by);
+	if (visit->model_count < MODELS_MAX && model != NULL && by != NULL)
+		visit->models[visit->model_count++] = (struct named){model, by};
+}
+
+static void add_models(void *user, const char *file, const struct endpoint *endpoint)
+{
+	struct visit *visit = user;
+
+	if (endpoint->model != NULL)
+		add_model(visit, endpoint->model, file);
+	for (unsigned i = 0; i < endpoint->fallback_count; i++)
+		add_model(visit, endpoint->fallback[i], file);
+}
+
 static void look_at_endpoints(struct visit *visit)
 {
 	const char *directory = visit->settings.endpoints;
-	struct lint_count count = {0};
+	struct lint_count count = {.on_endpoint = add_models, .user = visit};
 
 	if (*directory == '\0')
 		note(visit, true, "endpoints: the setting names no directory: those of document roots alone are served");
@@ -76,12 +107,74 @@ static void look_at_providers(struct visit *visit)
 	look_at_provider(visit, "openai", s->openai_base_url, s->openai_api_key, s->openai_api_key_file, &any);
 	look_at_provider(visit, "anthropic", s->anthropic_base_url, s->anthropic_api_key, s->anthropic_api_key_file, &any);
 	look_at_provider(visit, "local", s->local_base_url, "", "", &any);
+	visit->sample = !any;
 	if (!any)
 		note(visit, true, "provider: none is set, so sample answers are given");
 }
 
+static bool is_configured(const struct settings *s, const char *model)
+{
+	if (str_starts(model, "openai/"))
+		return *s->openai_base_url || *s->openai_api_key || *s->openai_api_key_file;
+	if (str_starts(model, "anthropic/"))
+		return *s->anthropic_base_url || *s->anthropic_api_key || *s->anthropic_api_key_file;
+	return str_starts(model, "local/") && *s->local_base_url;
+}
+
+/* Those whose provider is configured, a line each. */
+static bool list_models(struct visit *visit, struct buf *list)
+{
+	buf_init(list, visit->ctl->arena, 1u << 20);
+	for (unsigned i = 0; i < visit->model_count; i++) {
+		const struct named *named = &visit->models[i];
+
+		if (!is_configured(&visit->settings, named->model))
+			note(visit, false, "model: %s, which %s names: its provider is not set", named->model, named->by);
+		else
+			buf_printf(list, "%s%s", list->len > 0 ? "\n" : "", named->model);
+	}
+	return list->rc == RC_OK && list->len > 0;
+}
+
+static void note_missing(struct visit *visit, const char *model, const char *reason)
+{
+	static const char *const advice[][2] = {
+		{"unknown", "not in ai_models: promptctl model add"}, {"inactive", "not active: promptctl model enable"}, {"unpriced", "without a price: promptctl model price"}};
+	const char *by = "", *what = reason;
+
+	for (unsigned i = 0; i < visit->model_count; i++)
+		by = str_eq(visit->models[i].model, model) ? visit->models[i].by : by;
+	for (size_t i = 0; i < COUNT_OF(advice); i++)
+		what = str_eq(advice[i][0], reason) ? advice[i][1] : what;
+	note(visit, false, "model: %s, which %s names: %s", model, by, what);
+}
+
+/* A fallback that is not to be had is found out when it is needed, unless somebody looks before. */
+static void look_at_models(struct visit *visit, struct db_session *session)
+{
+	unsigned ills = visit->ills;
+	const char *names;
+	struct db_table table;
+	struct buf list;
+
+	if (visit->sample)
+		return;
+	add_model(visit, visit->settings.default_model, "default_model");
+	if (list_models(visit, &list)) {
+		names = list.data;
+		if (!ctl_query(visit->ctl, session, "select model, reason from fpm.models_missing(string_to_array($1, E'\\n'))", &names, 1, &table)) {
+			note(visit, false, "models: the database did not say: promptctl migrate");
+			return;
+		}
+		for (unsigned i = 0; i < table.rows; i++)
+			note_missing(visit, table.values[i * table.columns], table.values[i * table.columns + 1]);
+	}
+	if (visit->ills == ills)
+		note(visit, true, "models: %u named, all to be had", visit->model_count);
+}
+
 /* The role must be able to call the daemon's functions, all of them, and ought not to be able to do more. */
-static void look_at_rights(struct visit *visit, struct db_session *session)
+static bool look_at_rights(struct visit *visit, struct db_session *session)
 {
 	static const char sql[] = "select current_user, bool_or(p.oid is not null), bool_and(p.oid is not null),"
 	                          " bool_and(has_schema_privilege(n.oid, 'usage') and has_function_privilege(p.oid, 'execute')),"
@@ -90,6 +183,7 @@ static void look_at_rights(struct visit *visit, struct db_session *session)
 	                          "idempotency_claim,idempotency_store,idempotency_release}'::text[]) f (name)"
 	                          " left join (pg_proc p join pg_namespace n on n.oid = p.pronamespace and n.nspname = 'fpm') on p.proname = f.name";
 	struct db_table table;
+	unsigned ills = visit->ills;
 
 	if (!ctl_query(visit->ctl, session, sql, NULL, 0, &table))
 		note(visit, false, "database: a question was not answered");
@@ -104,6 +198,7 @@ static void look_at_rights(struct visit *visit, struct db_session *session)
 		     table.values[0]);
 	else
 		note(visit, true, "database: reached as %s, with the daemon's rights and no more", table.values[0]);
+	return visit->ills == ills;
 }
 
 /* A crash of the server must not forget what a call was sent on the strength of. */
@@ -133,15 +228,18 @@ static void look_at_database(struct visit *visit)
 {
 	struct db_session *session = NULL;
 	char reason[512] = "";
+	bool good;
 	const char *conninfo = *visit->ctl->database ? visit->ctl->database : visit->settings.database;
 
 	if (db_open(conninfo, &session, reason, sizeof reason) != RC_OK) {
 		note(visit, false, "database: cannot be reached: %s", reason);
 		return;
 	}
-	look_at_rights(visit, session);
+	good = look_at_rights(visit, session);
 	look_at_commits(visit, session);
 	look_at_transactions(visit, session);
+	if (good)
+		look_at_models(visit, session);
 	db_close(session);
 }
 

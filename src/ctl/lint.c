@@ -33,6 +33,8 @@ static enum rc lint_file(const char *path, struct lint_count *count)
 		return RC_NOMEM;
 	diagnostics_init(&list, arena, path);
 	rc = endpoint_load(path, count->bounds, &endpoint, &list);
+	if (rc == RC_OK && count->on_endpoint != NULL)
+		count->on_endpoint(count->user, path, endpoint);
 	endpoint_free(endpoint);
 	print(&list);
 	if (rc != RC_OK && list.errors == 0)

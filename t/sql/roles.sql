@@ -34,7 +34,7 @@ $$, 'worker and operator may touch no table');
 select set_eq($$
 	select p.proname::text from pg_proc p where p.pronamespace = 'fpm'::regnamespace and has_function_privilege('fpm_worker', p.oid, 'execute')
 $$, array['authenticate', 'admit_ready', 'admit_calls', 'settle_calls', 'admit', 'settle', 'count_refusals', 'sweep', 'void_request', 'usage_report', 'idempotency_claim',
-	'idempotency_store', 'idempotency_release'], 'the worker may execute the daemon''s functions');
+	'idempotency_store', 'idempotency_release', 'models_missing'], 'the worker may execute the daemon''s functions');
 select set_eq($$
 	select p.proname::text from pg_proc p where p.pronamespace = 'fpm'::regnamespace and has_function_privilege('authenticated', p.oid, 'execute')
 $$, array['own_organization', 'own_colleagues'], 'a supplier only what its policies need');

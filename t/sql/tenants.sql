@@ -58,6 +58,7 @@ insert into stated_function values
 	('audit', 'operator', null), ('call_find', 'operator', null), ('correct', 'operator', null), ('create_partitions', 'operator', null), ('invoice', 'operator', null),
 	('key_create', 'operator', null), ('key_list', 'operator', null), ('key_revoke', 'operator', null), ('ledger_archive', 'operator', null),
 	('model_activate', 'operator', null), ('model_add', 'operator', null), ('model_list', 'operator', null), ('model_price', 'operator', null), ('plan_known', 'operator', null),
+	('models_missing', 'operator worker', null),
 	('refused', 'operator', null), ('supplier_add', 'operator', null), ('supplier_list', 'operator', null), ('supplier_set_tier', 'operator', null),
 	('usage', 'operator', null);
 
