@@ -1,5 +1,5 @@
 /*
- * http.h - one HTTP exchange with an upstream, through libcurl (the only file that includes it is http.c).
+ * http.h - one HTTP exchange with an upstream, through libcurl (which http_pair.h alone includes).
  *
  * One wait serves everything: the upstream's bytes, the caller's leaving (watch_fd), the deadline and the tick. Handles with their live connections
  * are kept in a LIFO pool per process, because accept wakes threads in turn and a handle per thread would go cold. The certificate store is read

@@ -1,6 +1,6 @@
 # Floor 2: one file per foreign library.
 libpromptfpm_a_SOURCES += src/port/token.c src/port/token.h
-libpromptfpm_a_SOURCES += src/port/http.c src/port/http.h
+libpromptfpm_a_SOURCES += src/port/http.c src/port/http.h src/port/http_pool.c src/port/http_pair.h
 libpromptfpm_a_SOURCES += src/port/tls.c src/port/tls.h
 libpromptfpm_a_SOURCES += src/port/json.c src/port/json.h
 libpromptfpm_a_SOURCES += src/port/regex.c src/port/regex.h

@@ -9,13 +9,13 @@ my $src = ($ENV{PROMPT_FPM_SRC} // '.') . '/src';
 my %floor = (base => 1, port => 2, prompt => 3, provider => 4, request => 5, daemon => 6, ctl => 6);
 
 # The steps and the filter: each knows its contract (request.h and below) and nothing of the others.
-my %step = map { $_ => 1 } qw(read authenticate validate render moderate admit generate check filter respond settle);
+my %step = map { $_ => 1 } qw(read authenticate validate render idempotency moderate admit generate retry fallback check repair filter respond settle);
 
 # Foreign header => the one file that may include it. OpenSSL has two doors: digests and randomness, and the certificates that curl's connections share. So has
 # libpq: the connections that the daemon calls on, and the commands' sessions.
 my @foreign = (
 	[qr{^fcgi}, 'port/fcgi.c'],
-	[qr{^curl/}, 'port/http.c'],
+	[qr{^curl/}, 'port/http_pair.h'],
 	[qr{^openssl/(?:ssl|err|x509\w*)\.h}, 'port/tls.c'],
 	[qr{^openssl/}, 'port/token.c'],
 	[qr{^(?:libpq-|postgres|pg_)}, 'port/db_wire.h', 'port/db_session.c'],
