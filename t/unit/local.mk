@@ -60,3 +60,5 @@ unit_tests += t/unit/allocation_test
 t_unit_allocation_test_SOURCES = t/unit/allocation_test.c
 unit_tests += t/unit/db_queue_test
 t_unit_db_queue_test_SOURCES = t/unit/db_queue_test.c
+unit_tests += t/unit/backoff_test
+t_unit_backoff_test_SOURCES = t/unit/backoff_test.c src/daemon/backoff.c
