@@ -19,6 +19,5 @@ e2e_tests += t/e2e/idempotency.t
 e2e_tests += t/e2e/coalesce.t
 e2e_tests += t/e2e/repair.t t/e2e/dropin.t t/e2e/newcomer.t t/e2e/wedsync.t
 e2e_tests += t/e2e/places.t t/e2e/money.t
-e2e_tests += t/e2e/retry.t t/e2e/fallback.t
-e2e_tests += t/e2e/crashes.t t/e2e/restart.t
+e2e_tests += t/e2e/retry.t t/e2e/fallback.t t/e2e/crashes.t t/e2e/restart.t t/e2e/unfinished.t
 e2e_tests += t/e2e/mixed.t

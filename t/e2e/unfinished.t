@@ -1,0 +1,146 @@
+# What workers leave that end with something in hand: a settlement is still written, a row that is open is ended at once; whoever hangs keeps nobody from
+# stopping; and the janitor gives up no row because it could not sweep it the first time.
+use strict;
+use warnings;
+
+use JSON::PP;
+use Test::More;
+use Harness;
+use Harness::Process qw(await);
+use Wedding qw(email directive);
+
+# Sweeps by the clock are left to the first one, so that what ends a row is the word of a worker's death.
+my %settings = ('pm.max_children' => 2, 'pm.threads' => 8, 'janitor.interval' => '1h', 'database.statement_timeout' => '500ms', 'database.retry' => '100ms');
+my $h = Harness->new(web => 'lighttpd', settings => {%settings}, global => {process_control_timeout => '200ms'});
+my $s = $h->supplier('enterprise');
+
+# A stream that waits in the provider's hand: (stream, its row).
+sub hold {
+	my ($of) = @_;
+	my $stream = $of->open_stream($Wedding::EMAIL, email(directive('pieces=4 gate=2 prompt=11 tokens=77'), stream => JSON::PP::true),
+		key => $s->{key}, headers => {Accept => 'text/event-stream'});
+	ok $stream->read_until(qr/(<t=\d+>.*?){2}/s, 10), 'a stream is under way';
+	my ($row) = $h->ledger(request_id => $stream->header('X-Request-Id'));
+	is $row->{state}, 'reserved', 'its row is open';
+	return ($stream, $row);
+}
+
+sub state_of { return $h->value('select state from ai_usage_tracking where id = ?', $_[0]{id}) }
+sub pid_of { return $_[0]{worker} =~ /:(\d+):/ ? $1 : undef }
+sub janitor { return ($_[0]->children(qr/janitor/))[0] }
+sub is_stopped { return (eval { Harness::Web::slurp("/proc/$_[0]/stat") } // '') =~ /\) T / }
+sub lives { return -d "/proc/$_[0]" && Harness::Web::slurp("/proc/$_[0]/stat") !~ /\) Z / }
+sub refusals { return scalar(() = $h->log_text =~ / 25006 /g) }
+
+# The database takes nothing from the daemon until told otherwise.
+sub refuse_all {
+	my ($refuses) = @_;
+	$h->dbh->do('alter role www ' . ($refuses ? 'set default_transaction_read_only = on' : 'reset default_transaction_read_only'));
+	$h->dbh->do(q{select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = 'www'});
+}
+
+subtest 'a worker that has something in hand after its time' => sub {
+	my ($stream, $row) = hold($h);
+	$h->daemon->signal('HUP');
+	ok await(sub { state_of($row) eq 'expired' }, 10), 'its row is ended at once' or diag $h->log_text;
+	like $h->log_text, qr/1 requests were still in hand after process_control_timeout/, 'the worker says why';
+	like $h->log_text, qr/ sweep worker=\Q$row->{worker}\E expired=1 /, 'by the name of the worker';
+	ok await(sub { 2 == (() = glob "$h->{dir}/run/prompt-fpm.pid.workers/*") }, 10), 'which is off the roster then';
+	$h->standin->release;
+};
+
+subtest 'a worker that cannot book what it did' => sub {
+	my ($stream, $row) = hold($h);
+	refuse_all(1);
+	$h->standin->release;
+	$stream->slurp;
+	like $stream->body, qr/event: done/, 'the caller has all';
+	ok await(sub { refusals() }, 10), 'it is tried';
+	$h->daemon->signal('HUP');
+	ok await(sub { $h->log_text =~ /worker=\Q$row->{worker}\E msg="ended with status 71"/ }, 15), 'it ends unfinished';
+	my $told = refusals();
+	ok await(sub { refusals() > $told + 2 }, 10), 'and its row cannot be swept either';
+	is state_of($row), 'reserved', 'so it is open';
+	refuse_all(0);
+	ok await(sub { state_of($row) eq 'expired' }, 10), 'until it can';
+};
+
+subtest 'a worker that has still to book what it did' => sub {
+	$h->{global}{process_control_timeout} = '60s';
+	$h->write_settings;
+	my @old = $h->workers;
+	$h->daemon->signal('HUP');
+	ok await(sub { !grep { lives($_) } @old }, 10), 'with time enough';
+	my ($stream, $row) = hold($h);
+	refuse_all(1);
+	$h->standin->release;
+	$stream->slurp;
+	$h->daemon->signal('HUP');
+	ok await(sub { my ($mine) = grep { $_->{pid} == pid_of($row) } @{$h->request('GET', '/api/ai/status?json')->json->{workers}}; ($mine->{state} // '') eq 'draining' }, 10),
+		'it is told to end' or diag explain $h->request('GET', '/api/ai/status?json')->json;
+	my $told = refusals();
+	ok await(sub { refusals() > $told + 20 }, 20), 'the booking is tried again and again, for longer than the second that there is in any case';
+	ok lives(pid_of($row)), 'by the worker, which stays for it';
+	refuse_all(0);
+	ok await(sub { state_of($row) eq 'settled' }, 10), 'until it is done';
+	ok await(sub { !lives(pid_of($row)) }, 10), 'then the worker ends';
+	is $h->value('select completion_tokens from ai_usage_tracking where id = ?', $row->{id}), 77, 'it is charged what was used';
+};
+
+# Both die while the janitor sleeps, one after the other, and what the second one left cannot be ended yet.
+subtest 'of two that died one cannot be swept' => sub {
+	my %row;
+	for (1 .. 40) {
+		last if keys %row == 2;
+		my ($stream, $row) = hold($h);
+		push @{$row{$row->{worker}}}, [$stream, $row];
+	}
+	is scalar keys %row, 2, 'both workers have streams';
+	my ($first, $second) = sort keys %row;
+	my $open = sub { return $h->value("select count(*) from ai_usage_tracking where state = 'reserved' and worker = ?", @_) };
+	my $quoted = $h->dbh->quote($second);
+	$h->dbh->do(q{create function refuse() returns trigger language plpgsql as $$ begin raise exception 'not now' using errcode = '25006'; end $$});
+	$h->dbh->do("create trigger refuse before update on fpm.ai_usage_open for each row when (old.worker = $quoted) execute function refuse()");
+	my $janitor = janitor($h);
+	kill 'STOP', $janitor;
+	ok await(sub { is_stopped($janitor) }, 10), 'the janitor sleeps';
+	for my $worker ($first, $second) {
+		my ($pid) = $worker =~ /:(\d+):/;
+		kill 'KILL', $pid;
+		ok await(sub { $h->log_text =~ /worker=\Q$worker\E msg="killed by signal 9/ }, 10), 'a worker dies';
+	}
+	my $told = refusals();
+	kill 'CONT', $janitor;
+	ok await(sub { $open->($first) == 0 }, 10), 'the rows of the first are ended';
+	ok await(sub { refusals() > $told + 1 }, 10), 'those of the second are tried again';
+	cmp_ok $open->($second), '>', 0, 'and stay open';
+	$h->dbh->do('drop trigger refuse on fpm.ai_usage_open');
+	ok await(sub { $open->($second) == 0 }, 10), 'until they can be ended' or diag $h->log_text;
+	ok await(sub { 2 == (() = glob "$h->{dir}/run/prompt-fpm.pid.workers/*") }, 10), 'and both are off the roster';
+	$h->standin->release;
+};
+
+# A daemon whose worker hangs and one whose janitor does, at the same time, since each waits three seconds.
+subtest 'who hangs is killed' => sub {
+	my $other = Harness->new(web => undef, beside => $h, settings => {%settings});
+	$h->{global}{process_control_timeout} = '100ms';
+	$h->write_settings;
+	my @old = $h->workers;
+	$h->daemon->signal('HUP');
+	ok await(sub { !grep { lives($_) } @old }, 10), 'with little time';
+	my ($stream, $row) = hold($h);
+	my ($worker, $janitor) = (pid_of($row), janitor($other));
+	kill 'STOP', $worker, $janitor;
+	ok await(sub { is_stopped($worker) && is_stopped($janitor) }, 10), 'they hang';
+	$_->daemon->signal('TERM') for $h, $other;
+	ok $_->daemon->wait(20), 'the daemon stops all the same' for $h, $other;
+	is $_->daemon->status, 0, 'in order' for $h, $other;
+	is scalar(() = $h->log_text =~ /\Q$row->{worker}\E did not finish in time and is killed/g), 1, 'the worker was killed, once';
+	ok !lives($_), 'it is gone' for $worker, $janitor;
+	is state_of($row), 'expired', 'the row of the worker is ended: its janitor went last';
+	$h->standin->release;
+};
+
+is +($h->ctl('audit'))[0], 0, 'promptctl audit finds ledger and counters equal';
+
+done_testing;
