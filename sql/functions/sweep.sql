@@ -4,7 +4,8 @@
 --
 -- Parameters: p_worker     null; or the name of a worker that is known to be dead
 --             p_cache_max  the most bytes of answers that the cache may keep; null: no bound
--- Returns:    one row: how many reservations expired, how many cache entries and how many idempotency keys went, and whether there is more of any
+-- Returns:    one row: how many reservations expired, how many cache entries and how many idempotency keys went, and whether there is more of any; of a worker,
+--             whether anything of it is still open: where nothing expired, somebody holds it just now
 -- Calls:      fpm.create_partitions, fpm.end_calls, fpm.sweep_cache, fpm.bound_cache, fpm.sweep_idempotency
 -- Tables:     reads public.user_profiles; writes fpm.ai_usage_open, fpm.refusals, fpm.idempotency_keys, and what those write
 --
@@ -35,7 +36,7 @@ begin
 		return;
 	end if;
 	if p_worker is not null then
-		-- For those whose lock is taken just now: the next sweep ends them.
+		-- Those whose lock is taken just now stay open, and `more` says so.
 		update fpm.ai_usage_open r set expires_at = clock_timestamp()
 		where r.id in (select f.id from fpm.ai_usage_open f where f.worker = p_worker and f.expires_at > clock_timestamp() for update skip locked);
 		-- What it was answering, nobody will.
@@ -68,7 +69,9 @@ begin
 	expired := cardinality(fpm.end_calls(p_calls => v_ended, p_apart => false));
 	more := v_seen = v_portion and expired > 0;
 
-	if p_worker is null then
+	if p_worker is not null then
+		more := exists (select from fpm.ai_usage_open o where o.worker = p_worker);
+	else
 		cache := fpm.sweep_cache(v_portion / 2);
 		more := more or cache = v_portion / 2;
 		if cache = 0 and p_cache_max is not null then

@@ -22,6 +22,8 @@
 
 #define PENDING_MAX 256
 #define RETRY_MS 500
+#define LAST_ROUNDS 20 /* before it ends, for what somebody else holds; its master waits for three seconds */
+#define LAST_PAUSE_MS 100
 #define ARENA_MAX (64u * 1024u)
 #define FORK_RETRY_US 1000000
 
@@ -60,8 +62,13 @@ static void report(const char *worker, const struct db_row *row)
 		log_send(&line);
 }
 
-/* NULL for what is past its time, else one worker's rows; a portion of them: *more says whether there is another. */
-static enum rc sweep(struct sweeper *sweeper, const char *worker, bool *more)
+struct outcome {
+	bool ended; /* some reservations were */
+	bool more;  /* there is another portion; of a worker, something is still open */
+};
+
+/* NULL for what is past its time, else one worker's rows; a portion of them. */
+static enum rc sweep(struct sweeper *sweeper, const char *worker, struct outcome *outcome)
 {
 	struct arena *arena = arena_new(ARENA_MAX);
 	const char *params[] = {worker, sweeper->cache_max};
@@ -70,36 +77,51 @@ static enum rc sweep(struct sweeper *sweeper, const char *worker, bool *more)
 	struct db_row row;
 	enum rc rc;
 
-	*more = false;
+	*outcome = (struct outcome){.more = false};
 	if (arena == NULL)
 		return RC_NOMEM;
 	rc = db_call(sweeper->db, arena, &call, &row);
 	if (rc == RC_OK && row.count == COLUMNS) {
 		report(worker, &row);
-		*more = row.values[MORE] != NULL && row.values[MORE][0] == 't';
+		outcome->ended = row.values[EXPIRED] != NULL && atoll(row.values[EXPIRED]) > 0;
+		outcome->more = row.values[MORE] != NULL && row.values[MORE][0] == 't';
 	}
 	arena_free(arena);
 	return rc;
 }
 
-/* The oldest first; one that cannot be swept now stays, and so do those behind it. */
-static void sweep_pending(struct sweeper *sweeper)
+/* Portion by portion, as long as there is any use in it. *open: somebody holds what is left, just now. */
+static enum rc sweep_worker(struct sweeper *sweeper, const char *worker, bool *open)
 {
-	unsigned done = 0;
+	struct outcome outcome;
+	enum rc rc;
 
-	while (done < sweeper->count) {
-		bool more;
-		enum rc rc = sweep(sweeper, sweeper->pending[done].worker, &more);
+	do {
+		rc = sweep(sweeper, worker, &outcome);
+	} while (rc == RC_OK && outcome.more && outcome.ended);
+	if (rc == RC_OK && !outcome.more)
+		roster_strike(sweeper->roster, worker);
+	*open = outcome.more;
+	return rc;
+}
+
+/* The oldest first. One whose rows somebody holds stays; where the database is away, so do those behind it. Returns whether any stays that is only held. */
+static bool sweep_pending(struct sweeper *sweeper)
+{
+	unsigned kept = 0, i;
+
+	for (i = 0; i < sweeper->count; i++) {
+		bool open;
+		enum rc rc = sweep_worker(sweeper, sweeper->pending[i].worker, &open);
 
 		if (rc == RC_UNAVAILABLE || rc == RC_GONE || rc == RC_TIMEOUT || rc == RC_NOMEM)
 			break;
-		if (rc == RC_OK && !more)
-			roster_strike(sweeper->roster, sweeper->pending[done].worker);
-		if (!more)
-			done++;
+		if (open)
+			sweeper->pending[kept++] = sweeper->pending[i];
 	}
-	sweeper->count -= done;
-	memmove(sweeper->pending, sweeper->pending + done, sweeper->count * sizeof sweeper->pending[0]);
+	memmove(sweeper->pending + kept, sweeper->pending + i, (sweeper->count - i) * sizeof sweeper->pending[0]);
+	sweeper->count -= i - kept;
+	return kept > 0;
 }
 
 /* What has no room now is still on the roster next time. */
@@ -120,15 +142,15 @@ static void take(void *user, const char *worker)
 /* One portion; where there is more, the next is due at once, after whatever else has to be looked at. */
 static void sweep_general(struct sweeper *sweeper)
 {
-	bool more;
+	struct outcome outcome;
 
 	if (clock_us() < sweeper->due)
 		return;
 	roster_each_dead(sweeper->roster, take, sweeper);
-	sweep_pending(sweeper);
-	if (sweep(sweeper, NULL, &more) == RC_TIMEOUT)
+	(void)sweep_pending(sweeper);
+	if (sweep(sweeper, NULL, &outcome) == RC_TIMEOUT)
 		log_msg(LOG_WARN_, "sweep", "took too long, and is tried again");
-	sweeper->due = more ? clock_us() : clock_us() + sweeper->interval_ms * 1000;
+	sweeper->due = outcome.more ? clock_us() : clock_us() + sweeper->interval_ms * 1000;
 }
 
 /* What is too much for the list is ended by the general sweep, when its time has passed. */
@@ -194,6 +216,7 @@ static enum rc prepare(struct sweeper *sweeper, const struct settings *settings,
 static _Noreturn void run(const struct settings *settings, int names_fd, const struct roster *roster)
 {
 	static struct sweeper sweeper;
+	bool held = false;
 	enum rc rc;
 
 	sweeper.roster = roster;
@@ -206,9 +229,13 @@ static _Noreturn void run(const struct settings *settings, int names_fd, const s
 		await(&sweeper);
 		read_signals(&sweeper);
 		read_names(&sweeper);
-		sweep_pending(&sweeper);
+		held = sweep_pending(&sweeper);
 		if (!sweeper.stopping)
 			sweep_general(&sweeper);
+	}
+	for (int i = 0; i < LAST_ROUNDS && held; i++) {
+		poll(NULL, 0, LAST_PAUSE_MS);
+		held = sweep_pending(&sweeper);
 	}
 	if (sweeper.count > 0)
 		log_msg(LOG_WARN_, "sweep", "%u dead workers' requests are left to the next start", sweeper.count);

@@ -39,12 +39,18 @@ sub refuse_all {
 	$h->dbh->do(q{select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = 'www'});
 }
 
+# Rows enough for two portions of a sweep.
 subtest 'a worker that has something in hand after its time' => sub {
 	my ($stream, $row) = hold($h);
+	$h->value("select count(fpm.admit(encode(sha256(?), 'hex'), 'r', 'email_template', 'e', 'openai', 'gpt-4o-mini',"
+		. " 0, 0, 0, 10, 10, 10, null, 'off', 0, 60000, 60000, ?, false)) from generate_series(1, 1000)", $s->{key}, $row->{worker});
+	my $open = sub { return $h->value("select count(*) from ai_usage_tracking where state = 'reserved' and worker = ?", $row->{worker}) };
+	is $open->(), 1001, 'and as many beside it';
 	$h->daemon->signal('HUP');
-	ok await(sub { state_of($row) eq 'expired' }, 10), 'its row is ended at once' or diag $h->log_text;
+	ok await(sub { $open->() == 0 }, 20), 'they are ended at once' or diag $open->(), $h->log_text;
+	is state_of($row), 'expired', 'without waiting for their time';
 	like $h->log_text, qr/1 requests were still in hand after process_control_timeout/, 'the worker says why';
-	like $h->log_text, qr/ sweep worker=\Q$row->{worker}\E expired=1 /, 'by the name of the worker';
+	like $h->log_text, qr/ sweep worker=\Q$row->{worker}\E expired=1000 /, 'by the name of the worker';
 	ok await(sub { 2 == (() = glob "$h->{dir}/run/prompt-fpm.pid.workers/*") }, 10), 'which is off the roster then';
 	$h->standin->release;
 };
@@ -120,25 +126,49 @@ subtest 'of two that died one cannot be swept' => sub {
 	$h->standin->release;
 };
 
-# A daemon whose worker hangs and one whose janitor does, at the same time, since each waits three seconds.
+# Somebody holds one of the rows of a worker that died: as a report that locks what it reads, or the settlement of another call of the same supplier.
+subtest 'a row that somebody holds' => sub {
+	my ($stream, $row) = hold($h);
+	my $holder = $h->cluster->dbh;
+	$holder->begin_work;
+	$holder->do('select from fpm.ai_usage_open where id = ? for update', undef, $row->{id});
+	my $other = $h->supplier('enterprise');
+	$h->value("select fpm.admit(encode(sha256(?), 'hex'), 'r', 'email_template', 'e', 'openai', 'gpt-4o-mini', 0, 0, 0, 10, 10, 10, null, 'off', 0, 60000, 60000, ?, false)",
+		$other->{key}, $row->{worker});
+	kill 'KILL', pid_of($row);
+	ok await(sub { !grep { $_->{state} eq 'reserved' } $h->ledger(supplier_id => $other->{id}) }, 10), 'what can be ended is';
+	is state_of($row), 'reserved', 'the row is open';
+	$holder->rollback;
+	$holder->disconnect;
+	ok await(sub { state_of($row) eq 'expired' }, 10), 'until nobody holds it' or diag $h->log_text;
+	ok await(sub { 2 == (() = glob "$h->{dir}/run/prompt-fpm.pid.workers/*") }, 10), 'then its worker is off the roster';
+	$h->standin->release;
+};
+
+# A daemon whose worker hangs and one whose janitor does, at the same time, since each waits three seconds. A worker of an earlier reload has more time than that.
 subtest 'who hangs is killed' => sub {
 	my $other = Harness->new(web => undef, beside => $h, settings => {%settings});
+	my ($kept, $booked) = hold($h);
 	$h->{global}{process_control_timeout} = '100ms';
 	$h->write_settings;
-	my @old = $h->workers;
+	my %old = map { $_ => 1 } $h->workers;
 	$h->daemon->signal('HUP');
-	ok await(sub { !grep { lives($_) } @old }, 10), 'with little time';
+	ok await(sub { 2 == grep { $_->{state} eq 'serving' && !$old{$_->{pid}} } @{$h->request('GET', '/api/ai/status?json')->json->{workers}} }, 10), 'with little time';
 	my ($stream, $row) = hold($h);
 	my ($worker, $janitor) = (pid_of($row), janitor($other));
 	kill 'STOP', $worker, $janitor;
 	ok await(sub { is_stopped($worker) && is_stopped($janitor) }, 10), 'they hang';
 	$_->daemon->signal('TERM') for $h, $other;
-	ok $_->daemon->wait(20), 'the daemon stops all the same' for $h, $other;
-	is $_->daemon->status, 0, 'in order' for $h, $other;
-	is scalar(() = $h->log_text =~ /\Q$row->{worker}\E did not finish in time and is killed/g), 1, 'the worker was killed, once';
-	ok !lives($_), 'it is gone' for $worker, $janitor;
-	is state_of($row), 'expired', 'the row of the worker is ended: its janitor went last';
+	ok await(sub { $h->log_text =~ /\Q$row->{worker}\E did not finish in time and is killed/ }, 10), 'the worker is killed';
 	$h->standin->release;
+	$kept->slurp;
+	like $kept->body, qr/event: done/, 'one that has the time finishes what it had in hand';
+	ok $_->daemon->wait(20), 'the daemon stops' for $h, $other;
+	is $_->daemon->status, 0, 'in order' for $h, $other;
+	is scalar(() = $h->log_text =~ / did not finish in time /g), 1, 'nobody else was killed';
+	ok !lives($_), 'it is gone' for $worker, $janitor;
+	is state_of($booked), 'settled', 'what was finished is settled';
+	is state_of($row), 'expired', 'the row of the killed one is ended: the janitor went last';
 };
 
 is +($h->ctl('audit'))[0], 0, 'promptctl audit finds ledger and counters equal';
