@@ -1,0 +1,111 @@
+# Signals from others than the master, and those that a parent would have had ignored: nothing in hand is cut, nobody is counted as dead who ended because he was
+# told to, and neither a log that nobody reads nor what the daemon was started under keeps it from hearing.
+use strict;
+use warnings;
+
+use Fcntl qw(O_NONBLOCK O_RDONLY);
+use JSON::PP;
+use POSIX ();
+use Test::More;
+use FastCGI;
+use Harness;
+use Harness::Process qw(await);
+
+my $h = Harness->new(start => 0, web => undef, standin => 0, settings => {'pm.max_children' => 1, 'pm.threads' => 4});
+$h->start_database;
+
+sub get { my ($uri) = @_; return FastCGI->get($h->socket, uri => $uri, seconds => 5) // {body => ''} }
+sub page { my $r = get('/api/ai/status?json'); return $r->{body} =~ /^\{/ ? decode_json($r->{body}) : {workers => []} }
+sub is_gone { return !-d "/proc/$_[0]" || (eval { Harness::Web::slurp("/proc/$_[0]/stat") } // ') Z') =~ /\) Z / }
+
+# The one worker, once it is another than before.
+sub next_worker {
+	my ($before) = @_;
+	my @now;
+	ok await(sub { @now = map { $_->{pid} } grep { $_->{state} eq 'serving' } @{page()->{workers}}; @now == 1 && $now[0] != ($before // 0) }, 10), 'a worker serves';
+	return $now[0];
+}
+
+sub stops_by {
+	my ($signal) = @_;
+	my @processes = $h->children;
+	$h->daemon->signal($signal);
+	ok $h->daemon->wait(15), "SIG$signal ends it";
+	is $h->daemon->status, 0, 'in order';
+	ok is_gone($_), 'with its children' for @processes;
+}
+
+$h->start_daemon;
+my $worker = next_worker();
+
+for my $signal (qw(INT QUIT TERM)) {
+	subtest "a worker gets SIG$signal from somebody else" => sub {
+		my $request = FastCGI->start($h->socket, uri => '/api/ai/ping', method => 'POST', body => 'x', hold => 1);
+		ok await(sub { page()->{active} == 2 }, 10), 'it has a request in hand, beside the one that asks';
+		kill $signal, $worker;
+		is $request->release->answer->{body}, 'pong', 'the request is answered';
+		ok await(sub { is_gone($worker) }, 10), 'then it ends';
+		ok $h->await_log(qr/worker=\S+:$worker:\d+ msg="ended with status 0"/), 'in order';
+		$worker = next_worker($worker);
+	};
+}
+
+subtest 'a reload' => sub {
+	my $deaths = page()->{'workers died'};
+	is $deaths, 3, 'those that nobody had told to end are counted';
+	$h->daemon->signal('HUP');
+	my $before = $worker;
+	$worker = next_worker($before);
+	ok await(sub { is_gone($before) && @{page()->{workers}} == 1 }, 10), 'the old worker ends';
+	is page()->{'workers died'}, $deaths, 'whoever was told to is not';
+};
+
+# The new ones wait for a key that does not come; one of them is killed.
+subtest 'a reload that one of the new workers does not live to see' => sub {
+	POSIX::mkfifo("$h->{dir}/run/key", 0666);
+	$h->{settings}{'pm.max_children'} = 2;
+	$h->{settings}{'openai.api_key_file'} = "$h->{dir}/run/key";
+	$h->write_settings;
+	$h->daemon->signal('HUP');
+	my @new;
+	ok await(sub { @new = grep { $_ != $worker } $h->workers; @new == 2 }, 10), 'two are to come';
+	kill 'KILL', $new[0];
+	ok await(sub { $h->log_text =~ /the new workers cannot start; the old settings go on/ }, 10), 'they are given up';
+	Harness::Web::spew("$h->{dir}/run/key", "sk-late\n");
+	ok await(sub { is_gone($new[1]) }, 10), 'the other one ends too, now that it could serve';
+	is_deeply [$h->workers], [$worker], 'the old one goes on, alone';
+	delete @{$h->{settings}}{qw(openai.api_key_file)};
+	$h->{settings}{'pm.max_children'} = 1;
+};
+
+stops_by('QUIT');
+
+subtest 'a log that nobody reads' => sub {
+	my $fifo = "$h->{dir}/run/fifo";
+	POSIX::mkfifo($fifo, 0666);
+	sysopen my $reader, $fifo, O_RDONLY | O_NONBLOCK or die "$fifo: $!";
+	$h->{global} = {error_log => $fifo};
+	$h->start_daemon;
+	my $worker = next_worker();
+	close $reader;
+	$h->daemon->signal('USR1'); # and it cannot be opened again: there is something to say
+	kill 'KILL', $worker;
+	next_worker($worker);
+	ok $h->daemon->alive, 'the daemon goes on';
+	stops_by('TERM');
+};
+
+subtest 'started with its signals ignored' => sub {
+	$h->{global} = {};
+	unlink $h->socket;
+	my @command = ($^X, '-e', '$SIG{$_} = "IGNORE" for qw(TERM INT QUIT HUP USR1 CHLD); exec @ARGV', $h->daemon_command);
+	$h->{daemon} = Harness::Process->start(name => 'ignoring', dir => $h->{dir}, command => \@command, env => $h->daemon_environment);
+	my $worker = next_worker();
+	$h->daemon->signal('HUP');
+	$worker = next_worker($worker);
+	kill 'KILL', $worker;
+	next_worker($worker);
+	stops_by('TERM');
+};
+
+done_testing;
