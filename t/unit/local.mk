@@ -66,3 +66,5 @@ unit_tests += t/unit/janitor_test
 t_unit_janitor_test_SOURCES = t/unit/janitor_test.c src/daemon/janitor.c src/daemon/backoff.c src/daemon/child.c src/daemon/privilege.c src/daemon/logfile.c src/daemon/roster.c
 unit_tests += t/unit/schema_edge_test
 t_unit_schema_edge_test_SOURCES = t/unit/schema_edge_test.c
+unit_tests += t/unit/schema_form_test
+t_unit_schema_form_test_SOURCES = t/unit/schema_form_test.c
