@@ -121,8 +121,6 @@ static enum rc resolve(struct pico *pico, const struct typed *typed, const struc
 	pico->named_depth--;
 	if (rc != RC_OK)
 		return rc;
-	if (schema->type != VALUE_OBJECT)
-		return diagnostics_error(pico->list, where->line, where->column, NULL, "a named schema must be an object");
 	*out = copy_object(pico, schema);
 	return *out == NULL ? RC_NOMEM : describe(pico, *out, typed, where);
 }

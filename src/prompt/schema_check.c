@@ -207,8 +207,6 @@ static bool check_object(struct check *ck, const struct schema_node *node, const
 		const struct schema_node *next = property != NULL && property->node != NULL ? property->node : node->additional;
 		struct schema_place at = {.parent = place, .name = member->key, .name_len = member->key_len};
 
-		if (property != NULL && property->node == NULL && node->additional == NULL)
-			continue;
 		if (next != NULL)
 			good &= next->never && next == node->additional ? fault(ck, &at, "is not a known member") : check_node(ck, next, member->value, &at);
 	}

@@ -202,6 +202,7 @@ static bool is_ipv6(const char *s, size_t n)
 	return gap ? groups < 8 : groups == 8;
 }
 
+/* Of one character or more. */
 static bool is_atom(const char *s, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -210,7 +211,7 @@ static bool is_atom(const char *s, size_t n)
 		if (s[i] != '.' || i == 0 || i == n - 1 || s[i - 1] == '.')
 			return false;
 	}
-	return n > 0;
+	return true;
 }
 
 static bool is_quoted(const char *s, size_t n)

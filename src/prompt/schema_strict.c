@@ -12,12 +12,11 @@
 #include "prompt/schema_node.h"
 
 #define NESTING_MAX 10u
-#define PROPERTIES_MAX 5000u
 #define OPTIONS_MAX 1000u
 
 struct strict {
 	struct arena *arena;
-	size_t properties, options;
+	size_t options;
 	bool impossible;
 };
 
@@ -136,10 +135,7 @@ static struct value *add_properties(struct strict *st, const struct schema_node 
 	struct value *properties = value_object(st->arena), *required = value_array(st->arena), *made;
 
 	/* An object without known members, or with any others, has no strict form: it would have to be empty. */
-	if (node->property_count == 0 || (node->additional != NULL && !node->additional->never && node->additional->source->type == VALUE_OBJECT))
-		return give_up(st);
-	st->properties += node->property_count;
-	if (st->properties > PROPERTIES_MAX)
+	if (node->property_count == 0 || (node->additional != NULL && node->additional->source->type == VALUE_OBJECT))
 		return give_up(st);
 	for (size_t i = 0; i < node->property_count; i++) {
 		const struct schema_property *property = &node->properties[i];
@@ -259,7 +255,7 @@ enum rc schema_make_strict(struct schema *schema)
 	struct value *definitions = value_object(st.arena), *root = NULL;
 	enum rc rc = definitions == NULL ? RC_NOMEM : RC_OK;
 
-	if (schema->root->types != TYPE_OBJECT || schema->root->reference != NULL)
+	if (schema->root->types != TYPE_OBJECT)
 		return RC_OK;
 	if (rc == RC_OK)
 		rc = add_definitions(&st, schema, "$defs", definitions);
