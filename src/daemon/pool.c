@@ -74,6 +74,7 @@ static enum rc spawn(struct pool *pool, const struct generation *generation)
 	return RC_OK;
 }
 
+/* None of these generations drains: what does is of an earlier one, or was given up. */
 static unsigned count_members(const struct pool *pool, const struct generation *generation, bool ready_alone)
 {
 	unsigned count = 0;
@@ -81,7 +82,7 @@ static unsigned count_members(const struct pool *pool, const struct generation *
 	for (unsigned i = 0; i < SCOREBOARD_SLOTS; i++) {
 		const struct member *member = &pool->members[i];
 
-		count += member->pid != 0 && member->generation == generation->number && !member->draining && (member->ready || !ready_alone);
+		count += member->pid != 0 && member->generation == generation->number && (member->ready || !ready_alone);
 	}
 	return count;
 }
@@ -96,11 +97,10 @@ static void drain(struct pool *pool, struct member *member)
 	kill(member->pid, SIGTERM);
 }
 
-/* Those of one generation, or all. */
 static void drain_members(struct pool *pool, const struct generation *generation)
 {
 	for (unsigned i = 0; i < SCOREBOARD_SLOTS; i++)
-		if (generation == NULL || pool->members[i].generation == generation->number)
+		if (pool->members[i].generation == generation->number)
 			drain(pool, &pool->members[i]);
 }
 
@@ -261,7 +261,7 @@ void pool_stop(struct pool *pool)
 	pool->stopping = true;
 	if (pool->coming.settings != NULL)
 		give_up(pool);
-	drain_members(pool, NULL);
+	drain_members(pool, &pool->serving);
 }
 
 void pool_signal(const struct pool *pool, int number)
