@@ -26,6 +26,13 @@ sub next_worker {
 	return $now[0];
 }
 
+# A request that is in the worker's hand until it is released, beside those that ask for the page.
+sub held {
+	my $request = FastCGI->start($h->socket, uri => '/api/ai/ping', method => 'POST', body => 'x', hold => 1);
+	ok await(sub { (page()->{active} // 0) == 2 }, 10), 'a request is in hand';
+	return $request;
+}
+
 sub stops_by {
 	my ($signal) = @_;
 	my @processes = $h->children;
@@ -40,8 +47,7 @@ my $worker = next_worker();
 
 for my $signal (qw(INT QUIT TERM)) {
 	subtest "a worker gets SIG$signal from somebody else" => sub {
-		my $request = FastCGI->start($h->socket, uri => '/api/ai/ping', method => 'POST', body => 'x', hold => 1);
-		ok await(sub { page()->{active} == 2 }, 10), 'it has a request in hand, beside the one that asks';
+		my $request = held();
 		kill $signal, $worker;
 		is $request->release->answer->{body}, 'pong', 'the request is answered';
 		ok await(sub { is_gone($worker) }, 10), 'then it ends';
@@ -53,11 +59,13 @@ for my $signal (qw(INT QUIT TERM)) {
 subtest 'a reload' => sub {
 	my $deaths = page()->{'workers died'};
 	is $deaths, 3, 'those that nobody had told to end are counted';
+	my ($janitor) = $h->children(qr/janitor/);
 	$h->daemon->signal('HUP');
 	my $before = $worker;
 	$worker = next_worker($before);
 	ok await(sub { is_gone($before) && @{page()->{workers}} == 1 }, 10), 'the old worker ends';
 	is page()->{'workers died'}, $deaths, 'whoever was told to is not';
+	ok await(sub { my ($now) = $h->children(qr/janitor/); is_gone($janitor) && ($now // $janitor) != $janitor }, 10), 'the janitor too is another, with the new settings';
 };
 
 # The new ones wait for a key that does not come; one of them is killed.
@@ -79,6 +87,31 @@ subtest 'a reload that one of the new workers does not live to see' => sub {
 };
 
 stops_by('QUIT');
+
+subtest 'a reload that is asked for while it stops' => sub {
+	$h->start_daemon;
+	next_worker();
+	my $request = held();
+	$h->daemon->signal('TERM');
+	ok await(sub { !-e $h->socket }, 10), 'it stops';
+	$h->daemon->signal('HUP');
+	is $request->release->answer->{body}, 'pong', 'the request in hand is answered';
+	ok $h->daemon->wait(15), 'then it ends';
+	is $h->daemon->status, 0, 'in order';
+};
+
+subtest 'the master is killed' => sub {
+	$h->start_daemon;
+	$worker = next_worker();
+	my $request = held();
+	my ($janitor) = $h->children(qr/janitor/);
+	kill 'KILL', $h->master;
+	ok await(sub { is_gone($janitor) }, 10), 'its janitor waits for nobody';
+	ok !is_gone($worker), 'its worker for the request in hand';
+	is $request->release->answer->{body}, 'pong', 'which is answered';
+	ok await(sub { is_gone($worker) }, 10), 'then it ends';
+	$h->daemon->wait;
+};
 
 subtest 'a log that nobody reads' => sub {
 	my $fifo = "$h->{dir}/run/fifo";

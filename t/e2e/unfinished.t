@@ -135,8 +135,12 @@ subtest 'a row that somebody holds' => sub {
 	my $other = $h->supplier('enterprise');
 	$h->value("select fpm.admit(encode(sha256(?), 'hex'), 'r', 'email_template', 'e', 'openai', 'gpt-4o-mini', 0, 0, 0, 10, 10, 10, null, 'off', 0, 60000, 60000, ?, false)",
 		$other->{key}, $row->{worker});
+	rename "$h->{dir}/run/prompt-fpm.log", "$h->{dir}/run/rotated";
+	$h->daemon->signal('USR1');
+	ok await(sub { -e "$h->{dir}/run/prompt-fpm.log" }, 10), 'the log is rotated';
 	kill 'KILL', pid_of($row);
 	ok await(sub { !grep { $_->{state} eq 'reserved' } $h->ledger(supplier_id => $other->{id}) }, 10), 'what can be ended is';
+	like Harness::Web::slurp("$h->{dir}/run/prompt-fpm.log"), qr/ sweep worker=\Q$row->{worker}\E expired=1 /, 'the janitor writes to the new log too';
 	is state_of($row), 'reserved', 'the row is open';
 	$holder->rollback;
 	$holder->disconnect;
