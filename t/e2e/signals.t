@@ -4,6 +4,7 @@ use strict;
 use warnings;
 
 use Fcntl qw(O_NONBLOCK O_RDONLY);
+use IO::Socket::INET;
 use JSON::PP;
 use POSIX ();
 use Test::More;
@@ -68,25 +69,51 @@ subtest 'a reload' => sub {
 	ok await(sub { my ($now) = $h->children(qr/janitor/); is_gone($janitor) && ($now // $janitor) != $janitor }, 10), 'the janitor too is another, with the new settings';
 };
 
-# The new ones wait for a key that does not come; one of them is killed.
-subtest 'a reload that one of the new workers does not live to see' => sub {
-	POSIX::mkfifo("$h->{dir}/run/key", 0666);
-	$h->{settings}{'pm.max_children'} = 2;
+# A reload to workers that wait for their key until it is given to them.
+POSIX::mkfifo("$h->{dir}/run/key", 0666);
+sub reload_late {
+	my ($children) = @_;
+	$h->{settings}{'pm.max_children'} = $children;
 	$h->{settings}{'openai.api_key_file'} = "$h->{dir}/run/key";
 	$h->write_settings;
 	$h->daemon->signal('HUP');
 	my @new;
-	ok await(sub { @new = grep { $_ != $worker } $h->workers; @new == 2 }, 10), 'two are to come';
+	ok await(sub { @new = grep { $_ != $worker } $h->workers; @new == $children }, 10), 'new workers are to come';
+	$h->{settings}{'pm.max_children'} = 1;
+	delete $h->{settings}{'openai.api_key_file'};
+	$h->write_settings;
+	return @new;
+}
+sub give_key { return Harness::Web::spew("$h->{dir}/run/key", "sk-late\n") }
+
+subtest 'a reload that one of the new workers does not live to see' => sub {
+	my @new = reload_late(2);
 	kill 'KILL', $new[0];
 	ok await(sub { $h->log_text =~ /the new workers cannot start; the old settings go on/ }, 10), 'they are given up';
-	Harness::Web::spew("$h->{dir}/run/key", "sk-late\n");
+	give_key();
 	ok await(sub { is_gone($new[1]) }, 10), 'the other one ends too, now that it could serve';
 	is_deeply [$h->workers], [$worker], 'the old one goes on, alone';
-	delete @{$h->{settings}}{qw(openai.api_key_file)};
-	$h->{settings}{'pm.max_children'} = 1;
 };
 
-stops_by('QUIT');
+subtest 'a reload that another one overtakes' => sub {
+	my ($late) = reload_late(1);
+	$h->daemon->signal('HUP');
+	$worker = next_worker($worker);
+	isnt $worker, $late, 'the workers of the second one serve';
+	give_key();
+	ok await(sub { is_gone($late) }, 10), 'those of the first end, now that they could';
+	is_deeply [$h->workers], [$worker], 'nobody else is there';
+};
+
+subtest 'a stop before a reload is done' => sub {
+	my ($late) = reload_late(1);
+	$h->daemon->signal('QUIT');
+	ok await(sub { !-e $h->socket }, 10), 'it stops';
+	give_key();
+	ok $h->daemon->wait(15), 'all end';
+	is $h->daemon->status, 0, 'in order';
+	ok is_gone($_), 'with the new workers' for $late;
+};
 
 subtest 'a reload that is asked for while it stops' => sub {
 	$h->start_daemon;
@@ -111,6 +138,24 @@ subtest 'the master is killed' => sub {
 	is $request->release->answer->{body}, 'pong', 'which is answered';
 	ok await(sub { is_gone($worker) }, 10), 'then it ends';
 	$h->daemon->wait;
+};
+
+# Connections that nobody will take are refused: they must not wait for a daemon that goes.
+subtest 'a stop where it listens on a port' => sub {
+	my $port = do { my $free = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die; $free->sockport };
+	my $before = $h->{settings};
+	$h->{settings} = {%{$h->{settings}}, listen => "127.0.0.1:$port"};
+	$h->{daemon} = Harness::Process->start(name => 'port', dir => $h->{dir}, command => [$h->daemon_command], env => $h->daemon_environment);
+	my $request;
+	ok await(sub { $request = FastCGI->start("127.0.0.1:$port", uri => '/api/ai/ping', method => 'POST', body => 'x', hold => 1) }, 10), 'it listens';
+	ok await(sub { (FastCGI->get("127.0.0.1:$port", uri => '/api/ai/status?json', seconds => 5) // {body => ''})->{body} =~ /"active": 2/ }, 10), 'a request is in hand';
+	$h->daemon->signal('TERM');
+	ok await(sub { !FastCGI::connect_to("127.0.0.1:$port") }, 10), 'nobody else is let in';
+	ok $h->daemon->alive, 'while it has that';
+	is $request->release->answer->{body}, 'pong', 'which is answered';
+	ok $h->daemon->wait(15), 'then it ends';
+	is $h->daemon->status, 0, 'in order';
+	$h->{settings} = $before;
 };
 
 subtest 'a log that nobody reads' => sub {

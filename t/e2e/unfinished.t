@@ -14,6 +14,8 @@ my %settings = ('pm.max_children' => 2, 'pm.threads' => 8, 'janitor.interval' =>
 my $h = Harness->new(web => 'lighttpd', settings => {%settings}, global => {process_control_timeout => '200ms'});
 my $s = $h->supplier('enterprise');
 
+my @kept; # streams that nobody reads on
+
 # A stream that waits in the provider's hand: (stream, its row).
 sub hold {
 	my ($of) = @_;
@@ -93,59 +95,74 @@ subtest 'a worker that has still to book what it did' => sub {
 	is $h->value('select completion_tokens from ai_usage_tracking where id = ?', $row->{id}), 77, 'it is charged what was used';
 };
 
-# Both die while the janitor sleeps, one after the other, and what the second one left cannot be ended yet.
-subtest 'of two that died one cannot be swept' => sub {
+# Streams until both workers have one: the names of the two, and a row of each.
+sub hold_both {
 	my %row;
 	for (1 .. 40) {
 		last if keys %row == 2;
 		my ($stream, $row) = hold($h);
-		push @{$row{$row->{worker}}}, [$stream, $row];
+		$row{$row->{worker}} = $row;
+		push @kept, $stream;
 	}
 	is scalar keys %row, 2, 'both workers have streams';
-	my ($first, $second) = sort keys %row;
-	my $open = sub { return $h->value("select count(*) from ai_usage_tracking where state = 'reserved' and worker = ?", @_) };
-	my $quoted = $h->dbh->quote($second);
-	$h->dbh->do(q{create function refuse() returns trigger language plpgsql as $$ begin raise exception 'not now' using errcode = '25006'; end $$});
-	$h->dbh->do("create trigger refuse before update on fpm.ai_usage_open for each row when (old.worker = $quoted) execute function refuse()");
+	my @names = sort keys %row;
+	return (@names, @row{@names});
+}
+
+# Both die while the janitor sleeps, in this order; then it wakes up.
+sub kill_asleep {
+	my (@workers) = @_;
 	my $janitor = janitor($h);
 	kill 'STOP', $janitor;
 	ok await(sub { is_stopped($janitor) }, 10), 'the janitor sleeps';
-	for my $worker ($first, $second) {
+	for my $worker (@workers) {
 		my ($pid) = $worker =~ /:(\d+):/;
 		kill 'KILL', $pid;
 		ok await(sub { $h->log_text =~ /worker=\Q$worker\E msg="killed by signal 9/ }, 10), 'a worker dies';
 	}
-	my $told = refusals();
 	kill 'CONT', $janitor;
-	ok await(sub { $open->($first) == 0 }, 10), 'the rows of the first are ended';
+}
+
+sub open_rows { return $h->value("select count(*) from ai_usage_tracking where state = 'reserved' and worker = ?", @_) }
+sub roster { return "$h->{dir}/run/prompt-fpm.pid.workers/$_[0]" }
+
+subtest 'of two that died one cannot be swept' => sub {
+	my ($first, $second) = hold_both();
+	my $quoted = $h->dbh->quote($second);
+	$h->dbh->do(q{create function refuse() returns trigger language plpgsql as $$ begin raise exception 'not now' using errcode = '25006'; end $$});
+	$h->dbh->do("create trigger refuse before update on fpm.ai_usage_open for each row when (old.worker = $quoted) execute function refuse()");
+	my $told = refusals();
+	kill_asleep($first, $second);
+	ok await(sub { open_rows($first) == 0 }, 10), 'the rows of the first are ended';
 	ok await(sub { refusals() > $told + 1 }, 10), 'those of the second are tried again';
-	cmp_ok $open->($second), '>', 0, 'and stay open';
+	cmp_ok open_rows($second), '>', 0, 'and stay open';
 	$h->dbh->do('drop trigger refuse on fpm.ai_usage_open');
-	ok await(sub { $open->($second) == 0 }, 10), 'until they can be ended' or diag $h->log_text;
-	ok await(sub { 2 == (() = glob "$h->{dir}/run/prompt-fpm.pid.workers/*") }, 10), 'and both are off the roster';
+	ok await(sub { open_rows($second) == 0 }, 10), 'until they can be ended' or diag $h->log_text;
+	ok await(sub { 2 == (() = glob roster('*')) }, 10), 'and both are off the roster';
 	$h->standin->release;
 };
 
-# Somebody holds one of the rows of a worker that died: as a report that locks what it reads, or the settlement of another call of the same supplier.
-subtest 'a row that somebody holds' => sub {
-	my ($stream, $row) = hold($h);
+# As a report that locks what it reads does, or the settlement of another call of the same supplier.
+subtest 'of two that died one left a row that somebody holds' => sub {
+	my ($first, $second, undef, $row) = hold_both();
 	my $holder = $h->cluster->dbh;
 	$holder->begin_work;
 	$holder->do('select from fpm.ai_usage_open where id = ? for update', undef, $row->{id});
-	my $other = $h->supplier('enterprise');
-	$h->value("select fpm.admit(encode(sha256(?), 'hex'), 'r', 'email_template', 'e', 'openai', 'gpt-4o-mini', 0, 0, 0, 10, 10, 10, null, 'off', 0, 60000, 60000, ?, false)",
-		$other->{key}, $row->{worker});
 	rename "$h->{dir}/run/prompt-fpm.log", "$h->{dir}/run/rotated";
 	$h->daemon->signal('USR1');
 	ok await(sub { -e "$h->{dir}/run/prompt-fpm.log" }, 10), 'the log is rotated';
-	kill 'KILL', pid_of($row);
-	ok await(sub { !grep { $_->{state} eq 'reserved' } $h->ledger(supplier_id => $other->{id}) }, 10), 'what can be ended is';
-	like Harness::Web::slurp("$h->{dir}/run/prompt-fpm.log"), qr/ sweep worker=\Q$row->{worker}\E expired=1 /, 'the janitor writes to the new log too';
-	is state_of($row), 'reserved', 'the row is open';
+	kill_asleep($first, $second);
+	ok await(sub { open_rows($first) == 0 && open_rows($second) == 1 }, 10), 'all others are ended';
+	like Harness::Web::slurp("$h->{dir}/run/prompt-fpm.log"), qr/ sweep worker=\Q$first\E expired=/, 'which the janitor tells in the new log';
+	my ($stream, $third) = hold($h);
+	kill 'KILL', pid_of($third);
+	ok await(sub { state_of($third) eq 'expired' }, 10), 'the one held keeps back nobody who dies later';
+	is state_of($row), 'reserved', 'it is open';
+	ok -e roster($second), 'and its worker on the roster';
 	$holder->rollback;
 	$holder->disconnect;
 	ok await(sub { state_of($row) eq 'expired' }, 10), 'until nobody holds it' or diag $h->log_text;
-	ok await(sub { 2 == (() = glob "$h->{dir}/run/prompt-fpm.pid.workers/*") }, 10), 'then its worker is off the roster';
+	ok await(sub { !-e roster($second) }, 10), 'then its worker is off the roster';
 	$h->standin->release;
 };
 

@@ -1,10 +1,11 @@
 /*
- * lobby_test.c - which of the idle threads is called: none while enough wait, then the one that sat down last; all of them at the end.
+ * lobby_test.c - which of the idle threads is called: none while enough wait, then the one that sat down last; all of them at the end. Nobody else gets up.
  */
 #include "daemon/lobby.h"
 
 #include <check.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -82,6 +83,45 @@ START_TEST(the_last_is_called_first)
 }
 END_TEST
 
+START_TEST(nobody_sits_down_in_a_closed_lobby)
+{
+	fill();
+	lobby_close(&lobby);
+	ck_assert(!lobby_enter(&lobby, &unused));
+	lobby_free(&lobby);
+}
+END_TEST
+
+static atomic_int signals;
+
+static void count_signal(int number)
+{
+	(void)number;
+	atomic_fetch_add(&signals, 1);
+}
+
+/* A thread that got up would hear no second one. */
+START_TEST(who_sits_does_not_get_up_for_a_signal)
+{
+	struct sigaction count = {.sa_handler = count_signal};
+
+	ck_assert_int_eq(sigaction(SIGUSR1, &count, NULL), 0);
+	fill();
+	sit_down(&sitters[0]);
+	for (int i = 1; i <= 100; i++) {
+		ck_assert_int_eq(pthread_kill(sitters[0].id, SIGUSR1), 0);
+		while (atomic_load(&signals) < i)
+			poll(NULL, 0, 1);
+	}
+	ck_assert_int_eq(atomic_load(&sitters[0].state), 0);
+	lobby_close(&lobby);
+	pthread_join(sitters[0].id, NULL);
+	ck_assert_int_eq(atomic_load(&sitters[0].state), 2);
+	lobby_seat_free(&sitters[0].seat);
+	lobby_free(&lobby);
+}
+END_TEST
+
 static void *enter_often(void *p)
 {
 	struct sitter *sitter = p;
@@ -127,6 +167,8 @@ int main(void)
 
 	tcase_set_timeout(tests, 30);
 	tcase_add_test(tests, the_last_is_called_first);
+	tcase_add_test(tests, nobody_sits_down_in_a_closed_lobby);
+	tcase_add_test(tests, who_sits_does_not_get_up_for_a_signal);
 	tcase_add_test(tests, nobody_is_forgotten);
 	suite_add_tcase(suite, tests);
 	srunner_set_tap(runner, "-");
