@@ -69,6 +69,15 @@ subtest 'a reload' => sub {
 	ok await(sub { my ($now) = $h->children(qr/janitor/); is_gone($janitor) && ($now // $janitor) != $janitor }, 10), 'the janitor too is another, with the new settings';
 };
 
+# Nothing else happens meanwhile that the master would wake up for.
+subtest 'the janitor is killed again and again' => sub {
+	for my $time (1 .. 4) {
+		my ($janitor) = $h->children(qr/janitor/);
+		kill 'KILL', $janitor;
+		ok await(sub { my ($now) = grep { !is_gone($_) } $h->children(qr/janitor/); ($now // $janitor) != $janitor }, 10), "there is another one: $time";
+	}
+};
+
 # A reload to workers that wait for their key until it is given to them.
 POSIX::mkfifo("$h->{dir}/run/key", 0666);
 sub reload_late {
@@ -138,6 +147,17 @@ subtest 'the master is killed' => sub {
 	is $request->release->answer->{body}, 'pong', 'which is answered';
 	ok await(sub { is_gone($worker) }, 10), 'then it ends';
 	$h->daemon->wait;
+};
+
+subtest 'a start that fails once it listens' => sub {
+	$h->{global} = {pid => '/proc/none'};
+	unlink $h->socket;
+	$h->{daemon} = Harness::Process->start(name => 'failing', dir => $h->{dir}, command => [$h->daemon_command], env => $h->daemon_environment);
+	ok $h->daemon->wait(15), 'it ends';
+	is $h->daemon->status >> 8, 1, 'and says so';
+	like $h->daemon->output, qr/pid: .*No such file/, 'and why';
+	ok !-e $h->socket, 'its socket is gone';
+	$h->{global} = {};
 };
 
 # Connections that nobody will take are refused: they must not wait for a daemon that goes.
