@@ -182,14 +182,16 @@ static void read_signals(struct sweeper *sweeper)
 	}
 }
 
-/* A full list is retried, not read into: then the pipe is not waited for. */
-static void await(const struct sweeper *sweeper)
+/* A full list is retried, not read into: then the pipe is waited for only to see whether anybody still holds its other end. */
+static void await(struct sweeper *sweeper)
 {
-	struct pollfd waits[] = {{.fd = sweeper->signal_fd, .events = POLLIN},
-	                         {.fd = sweeper->count < PENDING_MAX ? sweeper->names_fd : -1, .events = POLLIN}};
+	bool full = sweeper->count == PENDING_MAX;
+	struct pollfd waits[] = {{.fd = sweeper->signal_fd, .events = POLLIN}, {.fd = sweeper->names_fd, .events = full ? 0 : POLLIN}};
 	int left = clock_left_ms(sweeper->due, 3600 * 1000);
 
 	poll(waits, COUNT_OF(waits), sweeper->count > 0 && left > RETRY_MS ? RETRY_MS : left);
+	if (full && (waits[1].revents & POLLHUP) != 0)
+		sweeper->stopping = true;
 }
 
 static enum rc prepare(struct sweeper *sweeper, const struct settings *settings, int names_fd)

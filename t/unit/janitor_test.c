@@ -8,10 +8,12 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "daemon/child.h"
 
 static struct settings settings = {
@@ -155,6 +157,63 @@ START_TEST(is_told_of_many)
 }
 END_TEST
 
+/* Three hundred names on the roster, of a process that has ended. */
+static void fill_roster(const struct roster *full)
+{
+	pid_t pid = fork();
+	int status;
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		char name[32];
+
+		for (int i = 0; i < 300; i++) {
+			snprintf(name, sizeof name, "host:%d:%d", i, i);
+			roster_enter(full, name);
+		}
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+}
+
+/* Reads the log until it says this. */
+static void await_line(int fd, const char *words)
+{
+	static char text[65536];
+	static size_t n;
+
+	while (strstr(text, words) == NULL) {
+		ssize_t got = read(fd, text + n, sizeof text - 1 - n);
+
+		ck_assert_msg(got > 0, "%s", text);
+		n += (size_t)got;
+	}
+}
+
+START_TEST(finds_more_on_the_roster_than_it_has_room_for)
+{
+	char directory[] = "/tmp/pf-janitor-XXXXXX", pid_file[64], command[64];
+	struct roster full;
+	int fds[2];
+
+	ck_assert_ptr_nonnull(mkdtemp(directory));
+	snprintf(pid_file, sizeof pid_file, "%s/pid", directory);
+	roster_open(&full, pid_file);
+	fill_roster(&full);
+	janitor.roster = &full;
+	ck_assert_int_eq(pipe(fds), 0);
+	log_open(fds[1], LOG_INFO_);
+	start();
+	await_line(fds[0], "cannot connect");
+	janitor_dismiss(&janitor);
+	await_line(fds[0], "256 dead workers' requests are left");
+	ck_assert_int_eq(WEXITSTATUS(ended()), CHILD_UNFINISHED);
+	snprintf(command, sizeof command, "rm -r %s", directory);
+	ck_assert_int_eq(system(command), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("janitor");
@@ -170,6 +229,7 @@ int main(void)
 	tcase_add_test(tests, says_what_it_leaves);
 	tcase_add_test(tests, is_started_anew);
 	tcase_add_test(tests, is_told_of_many);
+	tcase_add_test(tests, finds_more_on_the_roster_than_it_has_room_for);
 	suite_add_tcase(suite, tests);
 	srunner_set_tap(runner, "-");
 	srunner_run_all(runner, CK_SILENT);
