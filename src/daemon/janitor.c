@@ -158,15 +158,8 @@ static void read_names(struct sweeper *sweeper)
 {
 	struct note note;
 
-	while (sweeper->count < PENDING_MAX) {
-		ssize_t n = read(sweeper->names_fd, &note, sizeof note);
-
-		if (n == 0)
-			sweeper->stopping = true;
-		if (n != (ssize_t)sizeof note)
-			return;
+	while (sweeper->count < PENDING_MAX && read(sweeper->names_fd, &note, sizeof note) == (ssize_t)sizeof note)
 		sweeper->pending[sweeper->count++] = note;
-	}
 }
 
 /* SIGTERM and the like are not for us, even when all processes get them: what the workers leave that they end is still to be swept. */
@@ -182,15 +175,15 @@ static void read_signals(struct sweeper *sweeper)
 	}
 }
 
-/* A full list is retried, not read into: then the pipe is waited for only to see whether anybody still holds its other end. */
+/* A full list is retried, not read into: then of the pipe no more is waited for than that nobody holds its other end. What is in it can still be read. */
 static void await(struct sweeper *sweeper)
 {
-	bool full = sweeper->count == PENDING_MAX;
-	struct pollfd waits[] = {{.fd = sweeper->signal_fd, .events = POLLIN}, {.fd = sweeper->names_fd, .events = full ? 0 : POLLIN}};
+	struct pollfd waits[] = {{.fd = sweeper->signal_fd, .events = POLLIN},
+	                         {.fd = sweeper->names_fd, .events = sweeper->count < PENDING_MAX ? POLLIN : 0}};
 	int left = clock_left_ms(sweeper->due, 3600 * 1000);
 
 	poll(waits, COUNT_OF(waits), sweeper->count > 0 && left > RETRY_MS ? RETRY_MS : left);
-	if (full && (waits[1].revents & POLLHUP) != 0)
+	if ((waits[1].revents & POLLHUP) != 0)
 		sweeper->stopping = true;
 }
 

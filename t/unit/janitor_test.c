@@ -136,6 +136,31 @@ START_TEST(is_started_anew)
 }
 END_TEST
 
+static int log_end;
+
+static void read_log(void)
+{
+	int fds[2];
+
+	ck_assert_int_eq(pipe(fds), 0);
+	log_open(fds[1], LOG_INFO_);
+	log_end = fds[0];
+}
+
+/* Reads the log until it says this. */
+static void await_line(const char *words)
+{
+	static char text[65536];
+	static size_t n;
+
+	while (strstr(text, words) == NULL) {
+		ssize_t got = read(log_end, text + n, sizeof text - 1 - n);
+
+		ck_assert_msg(got > 0, "%s", text);
+		n += (size_t)got;
+	}
+}
+
 /* It takes what it has room for, and the rest when it has room again. */
 START_TEST(is_told_of_many)
 {
@@ -145,12 +170,15 @@ START_TEST(is_told_of_many)
 		snprintf(name, sizeof name, "host:%d:%d", i, i);
 		janitor_tell(&janitor, name);
 	}
+	read_log();
 	start();
 	janitor_restart(&janitor);
 	ck_assert_int_eq(WEXITSTATUS(ended()), CHILD_UNFINISHED);
+	await_line("\"256 dead workers' requests are left");
 	start();
 	janitor_restart(&janitor);
 	ck_assert_int_eq(WEXITSTATUS(ended()), CHILD_UNFINISHED);
+	await_line("\"44 dead workers' requests are left");
 	start();
 	janitor_dismiss(&janitor);
 	ck_assert_int_eq(ended(), 0);
@@ -177,37 +205,21 @@ static void fill_roster(const struct roster *full)
 	ck_assert_int_eq(status, 0);
 }
 
-/* Reads the log until it says this. */
-static void await_line(int fd, const char *words)
-{
-	static char text[65536];
-	static size_t n;
-
-	while (strstr(text, words) == NULL) {
-		ssize_t got = read(fd, text + n, sizeof text - 1 - n);
-
-		ck_assert_msg(got > 0, "%s", text);
-		n += (size_t)got;
-	}
-}
-
 START_TEST(finds_more_on_the_roster_than_it_has_room_for)
 {
 	char directory[] = "/tmp/pf-janitor-XXXXXX", pid_file[64], command[64];
 	struct roster full;
-	int fds[2];
 
 	ck_assert_ptr_nonnull(mkdtemp(directory));
 	snprintf(pid_file, sizeof pid_file, "%s/pid", directory);
 	roster_open(&full, pid_file);
 	fill_roster(&full);
 	janitor.roster = &full;
-	ck_assert_int_eq(pipe(fds), 0);
-	log_open(fds[1], LOG_INFO_);
+	read_log();
 	start();
-	await_line(fds[0], "cannot connect");
+	await_line("cannot connect");
 	janitor_dismiss(&janitor);
-	await_line(fds[0], "256 dead workers' requests are left");
+	await_line("256 dead workers' requests are left");
 	ck_assert_int_eq(WEXITSTATUS(ended()), CHILD_UNFINISHED);
 	snprintf(command, sizeof command, "rm -r %s", directory);
 	ck_assert_int_eq(system(command), 0);
