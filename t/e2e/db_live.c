@@ -17,6 +17,7 @@
 #include "port/db_item.h"
 #include "port/db_session.h"
 #include "request/refusal.h"
+#include "../unit/unit.h"
 
 #define THREADS 48
 
@@ -652,8 +653,6 @@ int main(void)
 {
 	Suite *suite = suite_create("db");
 	TCase *tc = tcase_create("direct"), *pooled = tcase_create("pooled");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_checked_fixture(tc, set_up, tear_down);
@@ -676,10 +675,5 @@ int main(void)
 	tcase_add_test(pooled, a_pool_of_server_processes_makes_no_difference);
 	suite_add_tcase(suite, tc);
 	suite_add_tcase(suite, pooled);
-	runner = srunner_create(suite);
-	srunner_set_tap(runner, "-");
-	srunner_run_all(runner, CK_SILENT);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

@@ -47,6 +47,7 @@ static void *chunk_calloc(size_t count, size_t size)
 
 #include "port/json.h"
 #include "prompt/endpoint.h"
+#include "unit.h"
 
 extern const char __executable_start, etext;
 
@@ -212,18 +213,12 @@ int main(void)
 {
 	Suite *suite = suite_create("allocation");
 	TCase *tc = tcase_create("allocation");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_loop_test(tc, validating_and_rendering_stay_in_the_arena, 0, COUNT_OF(endpoints));
 	tcase_add_test(tc, so_do_faults);
 	tcase_add_test(tc, parsing_is_the_librarys);
 	tcase_add_test(tc, the_counter_counts);
 	suite_add_tcase(suite, tc);
-	srunner_set_tap(runner, "-");
-	srunner_run_all(runner, CK_SILENT);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }
 #endif

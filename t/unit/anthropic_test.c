@@ -13,6 +13,7 @@
 #include "port/json.h"
 #include "provider/usage.h"
 #include "upstream.h"
+#include "unit.h"
 
 #define SECRET "sk-ant-secret-41"
 
@@ -412,8 +413,6 @@ int main(void)
 {
 	Suite *suite = suite_create("anthropic");
 	TCase *tcase = tcase_create("anthropic");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
@@ -431,9 +430,5 @@ int main(void)
 	tcase_add_test(tcase, nonsense_is_no_usage);
 	tcase_add_test(tcase, a_full_arena_is_an_error_like_another);
 	suite_add_tcase(suite, tcase);
-	srunner_set_tap(runner, "-");
-	srunner_run_all(runner, CK_SILENT);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/rc.h"
+#include "unit.h"
 
 #define SECOND 1000000
 
@@ -59,16 +60,10 @@ int main(void)
 {
 	Suite *suite = suite_create("backoff");
 	TCase *tests = tcase_create("backoff");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_test(tests, pauses_double_up_to_ten_seconds);
 	tcase_add_test(tests, a_long_life_begins_anew);
 	tcase_add_test(tests, what_is_long);
 	suite_add_tcase(suite, tests);
-	srunner_set_tap(runner, "-");
-	srunner_run_all(runner, CK_SILENT);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

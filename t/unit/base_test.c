@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/settings.h"
 #include "base/str.h"
+#include "unit.h"
 
 static struct arena *arena;
 
@@ -599,8 +600,6 @@ int main(void)
 {
 	Suite *suite = suite_create("base");
 	TCase *tc = tcase_create("base");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_test(tc, an_arena_hands_out_zeroed_aligned_memory_up_to_its_cap);
@@ -628,10 +627,5 @@ int main(void)
 	tcase_add_test(tc, of_two_rates_the_tighter_holds);
 	tcase_add_test(tc, the_table_prints_itself);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_set_tap(runner, "-");
-	srunner_run_all(runner, CK_SILENT);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

@@ -20,6 +20,7 @@
 
 #include "base/str.h"
 #include "prompt/catalog.h"
+#include "unit.h"
 
 #define NAME "/tmp/pf-catalog-XXXXXX"
 
@@ -710,8 +711,6 @@ int main(void)
 {
 	Suite *suite = suite_create("catalog");
 	TCase *watched = tcase_create("watched"), *unwatched = tcase_create("blind");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(watched, set_up, tear_down);
 	tcase_add_checked_fixture(unwatched, set_up_blind, tear_down);
@@ -721,9 +720,5 @@ int main(void)
 	add_all(unwatched);
 	suite_add_tcase(suite, watched);
 	suite_add_tcase(suite, unwatched);
-	srunner_set_tap(runner, "-");
-	srunner_run_all(runner, CK_SILENT);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "port/db_queue.h"
+#include "unit.h"
 
 #define CALLERS 8
 #define RUNS 16
@@ -501,8 +502,6 @@ int main(void)
 {
 	Suite *suite = suite_create("db_queue");
 	TCase *tc = tcase_create("db_queue");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, set_up, NULL);
@@ -517,9 +516,5 @@ int main(void)
 	tcase_add_test(tc, a_set_that_was_sent_is_finished_by_its_own);
 	tcase_add_test(tc, what_cannot_be_sent_waits);
 	suite_add_tcase(suite, tc);
-	srunner_set_tap(runner, "-");
-	srunner_run_all(runner, CK_SILENT);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

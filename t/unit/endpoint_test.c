@@ -12,6 +12,7 @@
 #include "base/str.h"
 #include "port/json.h"
 #include "prompt/endpoint.h"
+#include "unit.h"
 
 static char directory[64];
 static struct arena *arena;
@@ -426,8 +427,6 @@ int main(void)
 {
 	Suite *suite = suite_create("endpoint");
 	TCase *tc = tcase_create("endpoint");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_test(tc, loads_and_renders);
@@ -447,9 +446,5 @@ int main(void)
 	tcase_add_test(tc, ships_the_content);
 	tcase_add_test(tc, ships_the_chat);
 	suite_add_tcase(suite, tc);
-	srunner_set_tap(runner, "-");
-	srunner_run_all(runner, CK_SILENT);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "ctl/fastcgi.h"
+#include "unit.h"
 
 static struct arena *arena;
 static struct buf out, said, complained;
@@ -110,8 +111,6 @@ int main(void)
 {
 	Suite *suite = suite_create("fastcgi");
 	TCase *tcase = tcase_create("fastcgi");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
 	tcase_add_test(tcase, writes_a_request);
@@ -119,10 +118,5 @@ int main(void)
 	tcase_add_test(tcase, reads_in_any_pieces);
 	tcase_add_test(tcase, refuses_garbage);
 	suite_add_tcase(suite, tcase);
-	sr = srunner_create(suite);
-	srunner_set_tap(sr, "-");
-	srunner_run_all(sr, CK_SILENT);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return unit_run(suite);
 }

@@ -25,6 +25,7 @@
 
 #include "base/clock.h"
 #include "port/fcgi.h"
+#include "unit.h"
 
 enum { BEGIN_REQUEST = 1, ABORT_REQUEST = 2, END_REQUEST = 3, PARAMS = 4, INPUT = 5, OUTPUT = 6 };
 
@@ -652,8 +653,6 @@ int main(void)
 {
 	Suite *suite = suite_create("fcgi");
 	TCase *tests = tcase_create("fcgi");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tests, begin_server, end_server);
 	tcase_set_timeout(tests, 30);
@@ -679,10 +678,5 @@ int main(void)
 	tcase_add_test(tests, peers);
 	tcase_add_test(tests, inherited);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_set_tap(runner, "-");
-	srunner_run_all(runner, CK_SILENT);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

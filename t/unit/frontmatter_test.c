@@ -7,6 +7,7 @@
 
 #include "base/str.h"
 #include "prompt/frontmatter.h"
+#include "unit.h"
 
 static struct arena *arena;
 static struct diagnostics list;
@@ -387,8 +388,6 @@ int main(void)
 {
 	Suite *suite = suite_create("frontmatter");
 	TCase *tc = tcase_create("frontmatter");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_test(tc, has_defaults);
@@ -408,9 +407,5 @@ int main(void)
 	tcase_add_test(tc, says_it_in_plain_text);
 	tcase_add_test(tc, ends_with_its_arena);
 	suite_add_tcase(suite, tc);
-	srunner_set_tap(runner, "-");
-	srunner_run_all(runner, CK_SILENT);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "upstream.h"
+#include "unit.h"
 
 #define CA_FILE "/tmp/prompt-fpm-http-test-ca.pem"
 #define OTHER_CA_FILE "/tmp/prompt-fpm-http-test-other-ca.pem"
@@ -1013,17 +1014,13 @@ static void add(Suite *suite, TCase *tcase)
 int main(void)
 {
 	Suite *suite = suite_create("http");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	int status;
 
 	add(suite, basics());
 	add(suite, troubles());
 	add(suite, tls_and_threads());
-	srunner_set_tap(runner, "-");
-	srunner_run_all(runner, CK_SILENT);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
+	status = unit_run(suite);
 	unlink(CA_FILE);
 	unlink(OTHER_CA_FILE);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return status;
 }

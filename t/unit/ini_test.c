@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "port/ini.h"
+#include "unit.h"
 
 static char seen[16384], sections[256];
 static struct ini_error error;
@@ -151,8 +152,6 @@ int main(void)
 {
 	Suite *suite = suite_create("ini");
 	TCase *tcase = tcase_create("ini");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_test(tcase, reads_sections_in_order);
 	tcase_add_test(tcase, tells_of_sections_with_nothing_in_them);
@@ -162,10 +161,5 @@ int main(void)
 	tcase_add_test(tcase, caps_lines_and_values);
 	tcase_add_test(tcase, tells_what_cannot_be_read);
 	suite_add_tcase(suite, tcase);
-	sr = srunner_create(suite);
-	srunner_set_tap(sr, "-");
-	srunner_run_all(sr, CK_SILENT);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return unit_run(suite);
 }

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon/child.h"
+#include "unit.h"
 
 static struct settings settings = {
 	.database = "host=/nowhere", .database_connect_timeout = 1000, .database_statement_timeout = 1000, .database_retry = 1, .janitor_interval = 3600000};
@@ -230,8 +231,6 @@ int main(void)
 {
 	Suite *suite = suite_create("janitor");
 	TCase *tests = tcase_create("janitor");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(tests, set_up, NULL);
 	tcase_set_timeout(tests, 30);
@@ -243,9 +242,5 @@ int main(void)
 	tcase_add_test(tests, is_told_of_many);
 	tcase_add_test(tests, finds_more_on_the_roster_than_it_has_room_for);
 	suite_add_tcase(suite, tests);
-	srunner_set_tap(runner, "-");
-	srunner_run_all(runner, CK_SILENT);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "port/json.h"
+#include "unit.h"
 
 static struct arena *arena;
 
@@ -201,8 +202,6 @@ int main(void)
 {
 	Suite *suite = suite_create("json");
 	TCase *tc = tcase_create("json");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_loop_test(tc, takes, 0, (int)COUNT_OF(good));
@@ -213,9 +212,5 @@ int main(void)
 	tcase_add_test(tc, bounds_what_a_text_grows_to);
 	tcase_add_test(tc, ends_with_its_arena);
 	suite_add_tcase(suite, tc);
-	srunner_set_tap(runner, "-");
-	srunner_run_all(runner, CK_SILENT);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

@@ -9,6 +9,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "unit.h"
+
 #define SITTERS 8
 #define ROUNDS 20000
 
@@ -162,8 +164,6 @@ int main(void)
 {
 	Suite *suite = suite_create("lobby");
 	TCase *tests = tcase_create("lobby");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tests, 30);
 	tcase_add_test(tests, the_last_is_called_first);
@@ -171,9 +171,5 @@ int main(void)
 	tcase_add_test(tests, who_sits_does_not_get_up_for_a_signal);
 	tcase_add_test(tests, nobody_is_forgotten);
 	suite_add_tcase(suite, tests);
-	srunner_set_tap(runner, "-");
-	srunner_run_all(runner, CK_SILENT);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

@@ -10,6 +10,7 @@
 
 #include "port/json.h"
 #include "prompt/template.h"
+#include "unit.h"
 
 #define CASES 10000
 
@@ -261,9 +262,7 @@ int main(void)
 {
 	Suite *suite = suite_create("message");
 	TCase *tc = tcase_create("message");
-	SRunner *runner = srunner_create(suite);
 	const char *seed = getenv("INJECTION_SEED");
-	int failed;
 
 	state = seed == NULL ? 20260901u : strtoull(seed, NULL, 10) | 1;
 	printf("# INJECTION_SEED=%llu, %d cases\n", (unsigned long long)state, CASES);
@@ -276,9 +275,5 @@ int main(void)
 	tcase_add_test(tc, refuses_nothing_at_all);
 	tcase_add_test(tc, values_stay_text);
 	suite_add_tcase(suite, tc);
-	srunner_set_tap(runner, "-");
-	srunner_run_all(runner, CK_SILENT);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

@@ -14,6 +14,7 @@
 #include "base/str.h"
 #include "port/json.h"
 #include "upstream.h"
+#include "unit.h"
 
 #define SECRET "sk-secret-9d1f"
 
@@ -1022,14 +1023,8 @@ static void add(Suite *suite, TCase *tcase)
 int main(void)
 {
 	Suite *suite = suite_create("openai");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	add(suite, plain_answers());
 	add(suite, streams());
-	srunner_set_tap(runner, "-");
-	srunner_run_all(runner, CK_SILENT);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

@@ -9,6 +9,7 @@
 
 #include "base/secret.h"
 #include "daemon/privilege.h"
+#include "unit.h"
 
 static void be_open(void)
 {
@@ -83,17 +84,11 @@ int main(void)
 {
 	Suite *suite = suite_create("privilege");
 	TCase *tests = tcase_create("privilege");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_test(tests, secrets_are_kept);
 	tcase_add_test(tests, they_are_kept_after_the_change_of_user);
 	tcase_add_test(tests, they_are_kept_where_nobody_changes);
 	tcase_add_loop_test(tests, no_group_of_roots_is_kept, 0, 2);
 	suite_add_tcase(suite, tests);
-	srunner_set_tap(runner, "-");
-	srunner_run_all(runner, CK_SILENT);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "port/regex.h"
+#include "unit.h"
 
 static struct arena *arena;
 
@@ -100,8 +101,6 @@ int main(void)
 {
 	Suite *suite = suite_create("regex");
 	TCase *tc = tcase_create("regex");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_loop_test(tc, matches, 0, (int)COUNT_OF(cases));
@@ -109,9 +108,5 @@ int main(void)
 	tcase_add_test(tc, refuses_long_ones);
 	tcase_add_test(tc, ends_with_its_arena);
 	suite_add_tcase(suite, tc);
-	srunner_set_tap(runner, "-");
-	srunner_run_all(runner, CK_SILENT);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

@@ -15,6 +15,7 @@
 #include "request/refusal.h"
 #include "request/settlement.h"
 #include "request/ticket.h"
+#include "unit.h"
 
 static const char *cents(int64_t prompt, int64_t cached, int64_t completion, const char *in, const char *from_cache, const char *out)
 {
@@ -272,8 +273,6 @@ int main(void)
 {
 	Suite *suite = suite_create("request");
 	TCase *tc = tcase_create("request");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tc, costs_are_exact);
 	tcase_add_test(tc, costs_that_cannot_be_are_refused);
@@ -287,10 +286,5 @@ int main(void)
 	tcase_add_test(tc, lock_keys_tell_suppliers_and_features_apart);
 	tcase_add_test(tc, what_the_database_cannot_take_waits);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_set_tap(runner, "-");
-	srunner_run_all(runner, CK_SILENT);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

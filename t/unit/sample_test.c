@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "port/json.h"
 #include "provider/usage.h"
+#include "unit.h"
 
 static struct arena *arena;
 static struct provider_request request;
@@ -225,8 +226,6 @@ int main(void)
 {
 	Suite *suite = suite_create("sample");
 	TCase *tcase = tcase_create("sample");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
@@ -238,9 +237,5 @@ int main(void)
 	tcase_add_test(tcase, a_full_arena_is_an_error_like_another);
 	tcase_add_test(tcase, estimates_are_rounded_up);
 	suite_add_tcase(suite, tcase);
-	srunner_set_tap(runner, "-");
-	srunner_run_all(runner, CK_SILENT);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

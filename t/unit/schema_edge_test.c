@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "port/json.h"
 #include "prompt/schema.h"
+#include "unit.h"
 
 static struct arena *arena;
 static struct diagnostics list;
@@ -442,8 +443,6 @@ int main(void)
 {
 	Suite *suite = suite_create("edge");
 	TCase *tc = tcase_create("edge");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_set_timeout(tc, 60);
@@ -459,9 +458,5 @@ int main(void)
 	tcase_add_loop_test(tc, checks_lengths, 0, (int)COUNT_OF(lengths));
 	tcase_add_test(tc, checks_the_length_of_a_mailbox);
 	suite_add_tcase(suite, tc);
-	srunner_set_tap(runner, "-");
-	srunner_run_all(runner, CK_SILENT);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

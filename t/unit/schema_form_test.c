@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "port/json.h"
 #include "prompt/schema.h"
+#include "unit.h"
 
 static struct arena *arena;
 static struct diagnostics list;
@@ -280,8 +281,6 @@ int main(void)
 {
 	Suite *suite = suite_create("form");
 	TCase *tc = tcase_create("form");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_set_timeout(tc, 60);
@@ -297,9 +296,5 @@ int main(void)
 	tcase_add_test(tc, a_member_of_two_parts_comes_once);
 	tcase_add_loop_test(tc, samples_end, 0, (int)COUNT_OF(endless));
 	suite_add_tcase(suite, tc);
-	srunner_set_tap(runner, "-");
-	srunner_run_all(runner, CK_SILENT);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

@@ -10,6 +10,7 @@
 #include "port/json.h"
 #include "port/yaml.h"
 #include "prompt/schema.h"
+#include "unit.h"
 
 static struct arena *arena;
 static struct diagnostics list;
@@ -702,8 +703,6 @@ int main(void)
 {
 	Suite *suite = suite_create("schema");
 	TCase *tc = tcase_create("schema");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_set_timeout(tc, 60);
@@ -729,9 +728,5 @@ int main(void)
 	tcase_add_test(tc, ends_with_its_arena);
 	tcase_add_test(tc, finds_properties);
 	suite_add_tcase(suite, tc);
-	srunner_set_tap(runner, "-");
-	srunner_run_all(runner, CK_SILENT);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

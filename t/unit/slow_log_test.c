@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/settings.h"
 #include "request/slow_log.h"
+#include "unit.h"
 
 #define SECOND INT64_C(1000000)
 
@@ -175,8 +176,6 @@ int main(void)
 {
 	Suite *suite = suite_create("slow_log");
 	TCase *tc = tcase_create("slow_log");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_test(tc, an_answer_in_one_piece_is_waited_for_as_a_whole);
@@ -184,10 +183,5 @@ int main(void)
 	tcase_add_test(tc, an_entry_tells_where_the_time_went_and_nothing_that_was_said);
 	tcase_add_test(tc, a_log_that_takes_nothing_keeps_nobody_waiting);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_set_tap(runner, "-");
-	srunner_run_all(runner, CK_SILENT);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

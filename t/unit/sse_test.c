@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "unit.h"
+
 static struct arena *arena;
 static struct buf seen; /* "name=data;" for each event */
 static enum rc answer;
@@ -162,8 +164,6 @@ int main(void)
 {
 	Suite *suite = suite_create("sse");
 	TCase *tcase = tcase_create("sse");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
@@ -173,9 +173,5 @@ int main(void)
 	tcase_add_test(tcase, lines_and_events_have_a_cap);
 	tcase_add_test(tcase, a_long_stream_takes_no_more_memory);
 	suite_add_tcase(suite, tcase);
-	srunner_set_tap(runner, "-");
-	srunner_run_all(runner, CK_SILENT);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

@@ -9,6 +9,7 @@
 
 #include "port/json.h"
 #include "prompt/template.h"
+#include "unit.h"
 
 static struct arena *arena;
 static struct diagnostics list;
@@ -452,8 +453,6 @@ int main(void)
 {
 	Suite *s = suite_create("template");
 	TCase *tc = tcase_create("template");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_set_timeout(tc, 60);
@@ -473,10 +472,5 @@ int main(void)
 	tcase_add_test(tc, places_what_is_told);
 	tcase_add_test(tc, survives_no_memory);
 	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_set_tap(sr, "-");
-	srunner_run_all(sr, CK_SILENT);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(s);
 }

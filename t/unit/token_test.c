@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "unit.h"
+
 START_TEST(digests_match_the_published_vectors)
 {
 	char digest[TOKEN_DIGEST_SIZE];
@@ -143,8 +145,6 @@ int main(void)
 {
 	Suite *suite = suite_create("token");
 	TCase *tcase = tcase_create("token");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_test(tcase, digests_match_the_published_vectors);
 	tcase_add_test(tcase, pieces_cannot_be_shifted_into_each_other);
@@ -154,9 +154,5 @@ int main(void)
 	tcase_add_test(tcase, every_digit_is_about_as_likely);
 	tcase_add_test(tcase, a_forked_process_does_not_repeat_its_parent);
 	suite_add_tcase(suite, tcase);
-	srunner_set_tap(runner, "-");
-	srunner_run_all(runner, CK_SILENT);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

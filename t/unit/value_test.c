@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/value.h"
+#include "unit.h"
 
 static struct arena *arena;
 static struct buf buf;
@@ -208,8 +209,6 @@ int main(void)
 {
 	Suite *suite = suite_create("value");
 	TCase *tc = tcase_create("value");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_loop_test(tc, prints_numbers, 0, (int)COUNT_OF(numbers));
@@ -222,9 +221,5 @@ int main(void)
 	tcase_add_test(tc, reports_no_memory);
 	tcase_add_test(tc, names_types);
 	suite_add_tcase(suite, tc);
-	srunner_set_tap(runner, "-");
-	srunner_run_all(runner, CK_SILENT);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "port/yaml.h"
+#include "unit.h"
 
 static struct arena *arena;
 
@@ -178,8 +179,6 @@ int main(void)
 {
 	Suite *suite = suite_create("yaml");
 	TCase *tc = tcase_create("yaml");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_loop_test(tc, reads, 0, (int)COUNT_OF(good));
@@ -189,9 +188,5 @@ int main(void)
 	tcase_add_test(tc, bounds_the_keys);
 	tcase_add_test(tc, ends_with_its_arena);
 	suite_add_tcase(suite, tc);
-	srunner_set_tap(runner, "-");
-	srunner_run_all(runner, CK_SILENT);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }
