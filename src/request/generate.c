@@ -51,7 +51,7 @@ static enum rc take_tick(void *user)
 
 enum rc generate_company(struct request *rq)
 {
-	return rq->caller_gone ? RC_OK : written(rq, respond_company(rq));
+	return written(rq, respond_company(rq));
 }
 
 static struct provider_request compose(struct request *rq, const struct messages *messages, int64_t deadline_us)

@@ -186,7 +186,7 @@ enum rc respond_flush(struct request *rq) MUST_CHECK; /* the pieces so far go ou
 enum rc respond_heartbeat(struct request *rq) MUST_CHECK;
 int respond_heartbeat_ms(const struct request *rq); /* from one to the next; 0 where the answer has none */
 enum rc respond_company(struct request *rq) MUST_CHECK; /* a heartbeat, where it is time for one */
-int respond_company_ms(const struct request *rq, int most); /* until it is; at most `most` */
+int respond_company_ms(const struct request *rq, int most); /* until it is; at most `most`, which it is where he left */
 enum rc respond_body(struct request *rq, const char *json, size_t n) MUST_CHECK; /* a whole answer of 200 */
 enum rc respond_again(struct request *rq, const char *content) MUST_CHECK;       /* an answer that was kept, or what a stream held before its problem */
 void respond_problem(struct request *rq);

@@ -146,7 +146,7 @@ int respond_company_ms(const struct request *rq, int most)
 {
 	int every_ms = respond_heartbeat_ms(rq);
 
-	return every_ms == 0 ? most : clock_left_ms(rq->beat_us + every_ms * INT64_C(1000), most);
+	return every_ms == 0 || rq->caller_gone ? most : clock_left_ms(rq->beat_us + every_ms * INT64_C(1000), most);
 }
 
 enum rc respond_company(struct request *rq)

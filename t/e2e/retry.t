@@ -6,6 +6,7 @@ use warnings;
 use JSON::PP;
 use Test::More;
 use Harness;
+use Harness::Load qw(cpu_seconds);
 use Harness::Process qw(await);
 use Wedding qw(email directive problem no_leak);
 
@@ -87,6 +88,19 @@ subtest 'a caller who leaves is not waited with' => sub {
 	is "$row->{state} $row->{error_message} $row->{tokens_used}", 'aborted caller_left 0', 'he left, and owes nothing';
 	is $up->counts->{requests}, 1, 'nobody was asked for him again';
 	cmp_ok $row->{request_duration_ms}, '<', 9000, 'nor waited';
+};
+
+subtest 'one who leaves a stream with a key: it is asked again for his return, and the pause is one' => sub {
+	$up->reset;
+	my $stream = $h->open_stream($Wedding::EMAIL, email(directive('status=503 retry_after=4 times=1'), stream => JSON::PP::true), key => $s->{key},
+		headers => {%{$sse{headers}}, 'Idempotency-Key' => "left-$$"});
+	ok $stream->read_until(qr/heartbeat/, 10), 'the provider has refused, and is to be asked again in 4 seconds';
+	my $before = cpu_seconds($h->workers);
+	$stream->close;
+	my ($row) = $h->ended_rows(1, request_id => $stream->header('X-Request-Id'));
+	is $row->{state}, 'settled', 'it has answered';
+	is $up->counts->{requests}, 2, 'the second call';
+	cmp_ok cpu_seconds($h->workers) - $before, '<', 1, 'and the processor had nothing to do meanwhile';
 };
 
 subtest 'under an idempotency key' => sub {
