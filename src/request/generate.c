@@ -114,7 +114,6 @@ static void add_usage(struct request *rq, const struct messages *messages)
 	rq->used.cached += used.cached;
 	rq->used.completion += used.completion;
 	rq->used.reasoning += used.reasoning;
-	rq->used.reported = used.reported && (rq->calls == 0 || rq->used.reported);
 	rq->estimated = rq->estimated || (!used.reported && used.prompt + used.completion > 0);
 	rq->calls++;
 }

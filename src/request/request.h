@@ -83,7 +83,7 @@ struct request {
 	unsigned calls; /* of this row's */
 	int64_t called_us;  /* when the last call began */
 	int64_t paused_us;  /* between two tries, of all models together */
-	struct usage used;  /* of all calls together, by the stated estimate where one reported nothing (`reported` is false then) */
+	struct usage used;  /* of all calls together, by the stated estimate where one reported nothing; `reported` says nothing here */
 	bool estimated;     /* some of it is an estimate, and not of nothing */
 
 	/* fallback: what was asked for in vain, and has a row of its own */

@@ -35,7 +35,7 @@ for my $stream (0, 1) {
 			is "$rows->[0]{state} $rows->[0]{prompt_tokens} $rows->[0]{completion_tokens}", 'settled 11 5', 'for the price of the answer';
 			ok !$rows->[0]{estimated}, 'as it was reported';
 			my $id = $r->header('X-Request-Id');
-			like $h->log_text, qr/ id=$id .* calls=2 paused_us=\d+ /, 'the log tells of both';
+			like $h->log_text, qr/ id=$id .* usage=reported calls=2 paused_us=\d+ /, 'the log tells of both, and that the figures are no estimate';
 		});
 	}
 }
