@@ -118,14 +118,19 @@ static void add_usage(struct request *rq, const struct messages *messages)
 	rq->calls++;
 }
 
+/* A call's memory goes with it, but for the text: so many calls as a request may make would not fit into the request's. */
 enum rc generate_call(struct request *rq, const struct messages *messages, int64_t deadline_us)
 {
 	const struct provider_request request = compose(rq, messages, deadline_us);
-	enum rc rc;
+	struct arena *arena = arena_new(REQUEST_ARENA_MAX);
+	enum rc rc = RC_NOMEM;
 
 	rq->called_us = clock_us();
-	rc = rq->access->provider->generate(rq->access, rq->arena, &request, &rq->result);
+	rq->result = (struct provider_result){.fault = FAULT_OURS, .detail = "out of memory"};
+	if (arena != NULL)
+		rc = rq->access->provider->generate(rq->access, arena, &request, &rq->result);
 	add_usage(rq, messages);
+	arena_free(arena);
 	return rc;
 }
 

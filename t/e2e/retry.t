@@ -103,6 +103,17 @@ subtest 'one who leaves a stream with a key: it is asked again for his return, a
 	cmp_ok cpu_seconds($h->workers) - $before, '<', 1, 'and the processor had nothing to do meanwhile';
 };
 
+subtest 'a long request, asked again and again, of one model after the other' => sub {
+	my $long = Harness->new(web => 'lighttpd', beside => $h, settings => {'upstream.retries' => 2, request_body_max => '4M', input_max_string => 1000000});
+	my ($own, @others) = map { "openai/$_" } qw(gpt-4o-mini gpt-4.1 gpt-4 gpt-4-turbo gpt-3.5-turbo);
+	Harness::Web::spew($long->docroot . '/long.prompt', "---\nmodel: $own\nfpm.fallback: [" . join(', ', @others) . "]\nconfig: { maxOutputTokens: 300 }\n"
+		. "input: { schema: { words: string, more: string } }\nfpm.feature: chatbot\nfpm.answer: text\n---\n{{words}}{{more}}{{more}}\n");
+	$up->reset;
+	my $r = $long->post('/long.prompt', {words => directive('status=503'), more => '"' x 480_000}, key => $s->{key});
+	problem $r, 503, 'upstream_unavailable', 'the providers\' problem';
+	is $up->counts->{requests}, 15, 'of three calls to each';
+};
+
 subtest 'under an idempotency key' => sub {
 	my $body = email(directive('status=503 times=1'));
 	my %with = (key => $s->{key}, headers => {'Idempotency-Key' => "retry-$$"});
