@@ -1,7 +1,7 @@
 -- call_find: the ledger's row of a call, for whoever has to correct it.
 --
 -- Parameters: p_name  the row's id, or the request's: the first is looked up, the second is looked for in the whole ledger
--- Returns:    rows, latest first; more than one where a request id was made up by hand. tokens and cost are with the corrections there are.
+-- Returns:    rows, latest first; more than one of a request that asked more than one model. tokens and cost are with the corrections there are.
 -- Calls:      nothing
 -- Tables:     reads public.ai_usage_tracking
 create or replace function fpm.call_find(p_name text)

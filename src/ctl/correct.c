@@ -9,19 +9,35 @@ struct correction {
 	const char *name, *prompt, *cached, *completion, *reason;
 };
 
+enum column { ID, MODEL, STATE, COST };
+
+/* A request has a call for each model that it asked. */
+static enum ctl_status say_which(const char *name, const struct db_table *found)
+{
+	ctl_cannot("%s names more than one call: give the row's id", name);
+	for (unsigned i = 0; i < found->rows; i++) {
+		const char *const *row = found->values + (size_t)i * found->columns;
+
+		fprintf(stderr, "  %s  %s, %s, %s cents\n", row[ID], row[MODEL], row[STATE], row[COST]);
+	}
+	return CTL_NO;
+}
+
 static enum ctl_status correct(struct ctl *ctl, struct db_session *session, const struct correction *c)
 {
 	const char *const name[] = {c->name};
 	const char *params[] = {NULL, c->prompt, c->cached, c->completion, c->reason};
 	struct db_table found, made;
 
-	if (!ctl_query(ctl, session, "select id from fpm.call_find($1)", name, 1, &found))
+	if (!ctl_query(ctl, session, "select id, model_used, state, cost_cents from fpm.call_find($1) order by created_at, id", name, 1, &found))
 		return CTL_CANNOT;
-	if (found.rows != 1) {
-		ctl_cannot(found.rows == 0 ? "there is no call %s" : "%s names more than one call: give the row's id", c->name);
+	if (found.rows > 1)
+		return say_which(c->name, &found);
+	if (found.rows == 0) {
+		ctl_cannot("there is no call %s", c->name);
 		return CTL_NO;
 	}
-	params[0] = found.values[0];
+	params[0] = found.values[ID];
 	if (!ctl_query(ctl, session,
 	               "select trim_scale(fpm.correct(f.id, f.created_at, coalesce($2::bigint, f.prompt_tokens), coalesce($3::bigint, f.cached_tokens),"
 	               " coalesce($4::bigint, f.completion_tokens), $5)) as difference from fpm.call_find($1) f",

@@ -236,6 +236,16 @@ subtest 'a worker that is killed while the second model is at work' => sub {
 	is_deeply [map { "$_->{model_used} $_->{state}" } reverse @rows], ["$first failed", "$second expired"], 'and each says what became of it';
 };
 
+subtest 'an operator corrects one of its calls' => sub {
+	my ($r, $rows) = ask(directive("model=$first garbage=0"));
+	my @correct = ('correct', '--prompt-tokens', 0, '--reason', 'the provider charged nothing');
+	my ($status, undef, $said) = $h->ctl(@correct, $r->header('X-Request-Id'));
+	is $status, 1, 'by the id of the request, which is not enough';
+	like $said, qr/names more than one call.*\n  $rows->[0]{id}  $first, failed, $rows->[0]{cents} cents\n  $rows->[1]{id}  $second, settled, $rows->[1]{cents} cents\n\z/,
+		'it is told which there are';
+	is $h->ctl_ok(@correct, $rows->[0]{id}), "-$rows->[0]{cents}", 'by the id of the row';
+};
+
 is $h->value("select count(*) from ai_usage_tracking where state = 'reserved'"), 0, 'no row is without an end';
 cmp_ok $h->request('GET', '/api/ai/status?json', {})->json->{fallbacks}, '>', 5, 'the status page counts them';
 is +($h->ctl('audit'))[0], 0, 'promptctl audit finds ledger and counters equal';
