@@ -70,15 +70,32 @@ static enum rc admit_other(struct request *rq)
 	return rc;
 }
 
+static enum rc change_model(struct request *rq)
+{
+	if (add_up(rq) != RC_OK || settle_attempt(rq) != RC_OK)
+		return RC_INVALID;
+	buf_clear(&rq->text);
+	return admit_other(rq);
+}
+
+/* The time is told apart from the providers', which is all the rest of this step's. */
+static enum rc change_model_timed(struct request *rq)
+{
+	int64_t since_us = clock_us() - rq->wait.same_answer_us;
+	enum rc rc = change_model(rq);
+
+	rq->wait.database_us += clock_us() - rq->wait.same_answer_us - since_us;
+	return rc;
+}
+
 enum rc step_fallback(struct request *rq)
 {
 	enum rc rc = RC_OK;
 
 	while (rc != RC_GONE && rq->problem != NULL) {
-		if (!may_fall_back(rq) || add_up(rq) != RC_OK || settle_attempt(rq) != RC_OK)
+		if (!may_fall_back(rq))
 			return RC_INVALID;
-		buf_clear(&rq->text);
-		rc = admit_other(rq);
+		rc = change_model_timed(rq);
 		if (rc == RC_OK && !rq->admission.cached && clock_us() >= rq->deadline_us)
 			rc = request_fail(rq, PROBLEM_UPSTREAM_TIMEOUT, "the deadline passed");
 		if (rc != RC_OK)

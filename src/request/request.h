@@ -114,7 +114,8 @@ struct request {
 	struct {
 		int64_t since_us;       /* when text of a stream came last; 0: none has yet */
 		int64_t longest_us;     /* for the next of it, until then */
-		int64_t same_answer_us; /* in admit, for the same answer that another request was making */
+		int64_t same_answer_us; /* in admit or fallback, for the same answer that another request was making */
+		int64_t database_us;    /* in fallback, for the database */
 	} wait;
 
 	struct {

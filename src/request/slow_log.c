@@ -50,6 +50,8 @@ static void write_entry(const struct request *rq, int64_t wait_us)
 	log_int(&line, "sending_us", fcgi_sending_us(rq->fcgi));
 	if (rq->wait.same_answer_us > 0)
 		log_int(&line, "same_answer_us", rq->wait.same_answer_us);
+	if (rq->wait.database_us > 0)
+		log_int(&line, "database_us", rq->wait.database_us);
 	if (rq->admission.ticket == NULL) /* else it is told with what became of it */
 		log_str(&line, "model", rq->admission.model != NULL ? rq->admission.model : rq->model);
 	request_log_course(&line, rq);

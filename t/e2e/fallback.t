@@ -236,6 +236,24 @@ subtest 'a worker that is killed while the second model is at work' => sub {
 	is_deeply [map { "$_->{model_used} $_->{state}" } reverse @rows], ["$first failed", "$second expired"], 'and each says what became of it';
 };
 
+subtest 'a database that keeps the second model waiting is told from a provider' => sub {
+	my $slow = Harness->new(web => 'lighttpd', beside => $h, settings => {'upstream.retries' => 0, slowlog => $h->dir . '/slow', request_slowlog_timeout => '1ms'});
+	Harness::Web::spew($slow->docroot . $plain, Harness::Web::slurp($h->docroot . $plain));
+	$up->reset;
+	my $answer = $slow->begin($plain, {words => directive("model=$first gate=0 cut=0") . 'held', stream => JSON::PP::true}, key => $s->{key});
+	ok $up->wait(gated => 1), 'the first model is at work';
+	my $holder = $h->cluster->dbh;
+	$holder->begin_work;
+	$holder->do(q{select pg_advisory_xact_lock(fpm.lock_key(?, 'chatbot'))}, undef, $s->{id});
+	$up->release;
+	ok await(sub { $h->value('select count(*) from pg_locks where not granted') }, 10), 'its row waits to be ended';
+	$holder->do('select pg_sleep(0.3)');
+	$holder->commit;
+	is $answer->slurp(10)->header('X-Model'), $second, 'the second answers';
+	my $id = $answer->header('X-Request-Id');
+	ok await(sub { Harness::Web::slurp($h->dir . '/slow') =~ / id=$id .* database_us=(\d+) .*fallback:(\d+)/ && $1 >= 300_000 && $1 <= $2 }, 10), 'the entry says how long the database took of it';
+};
+
 subtest 'an operator corrects one of its calls' => sub {
 	my ($r, $rows) = ask(directive("model=$first garbage=0"));
 	my @correct = ('correct', '--prompt-tokens', 0, '--reason', 'the provider charged nothing');
