@@ -114,7 +114,8 @@ static void log_generation(struct log_line *line, const struct request *rq)
 		return;
 	log_int(line, "prompt_tokens", rq->used.prompt);
 	log_int(line, "completion_tokens", rq->used.completion);
-	log_str(line, "usage", rq->estimated ? "estimated" : "reported");
+	if (rq->used.prompt + rq->used.completion > 0)
+		log_str(line, "usage", rq->estimated ? "estimated" : "reported");
 	if (rq->calls > 1)
 		log_int(line, "calls", rq->calls);
 	if (rq->paused_us > 0)

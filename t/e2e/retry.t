@@ -48,6 +48,8 @@ subtest 'it is asked so often, and no more' => sub {
 	is "$rows->[0]{state} $rows->[0]{error_message} $rows->[0]{tokens_used}", 'failed upstream_unavailable 0', 'that charges nothing';
 	is $h->value("select day_count from fpm.counters where supplier_id = ?", $s->{id}),
 		$h->value("select count(*) from ai_usage_tracking where supplier_id = ? and state <> 'failed'", $s->{id}), 'its place is given back';
+	my $id = $r->header('X-Request-Id');
+	unlike $h->log_text, qr/ id=$id .* usage=/, 'nor does the log speak of a usage';
 	no_leak($h, $r, 'after retries');
 	my ($last, undef, $third) = ask('status=500 times=2');
 	is $last->status, 200, 'the last retry counts';
