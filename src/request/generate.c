@@ -119,7 +119,7 @@ static void add_usage(struct request *rq, const struct messages *messages)
 }
 
 /* A call's memory goes with it, but for the text: so many calls as a request may make would not fit into the request's. */
-enum rc generate_call(struct request *rq, const struct messages *messages, int64_t deadline_us)
+static enum rc call_once(struct request *rq, const struct messages *messages, int64_t deadline_us)
 {
 	const struct provider_request request = compose(rq, messages, deadline_us);
 	struct arena *arena = arena_new(REQUEST_ARENA_MAX);
@@ -139,6 +139,19 @@ static enum rc left(struct request *rq)
 	rq->caller_gone = true;
 	rq->result.fault = FAULT_CALLER;
 	return RC_GONE;
+}
+
+enum rc generate_call(struct request *rq, const struct messages *messages, int64_t deadline_us)
+{
+	for (unsigned tries = 0;; tries++) {
+		enum rc rc = call_once(rq, messages, deadline_us), pause;
+
+		if (rc == RC_OK)
+			return RC_OK;
+		pause = retry_pause(rq, tries, deadline_us);
+		if (pause != RC_OK)
+			return pause == RC_GONE ? left(rq) : rc;
+	}
 }
 
 static enum rc fail(struct request *rq)
@@ -165,20 +178,12 @@ static int64_t share_of_time(const struct request *rq)
 
 enum rc generate_answer(struct request *rq)
 {
-	int64_t deadline_us = share_of_time(rq);
-	enum rc rc;
-
 	if (rq->admission.cached)
 		return pass_cached(rq);
-	for (unsigned tries = 0;; tries++) {
-		if (generate_call(rq, &rq->messages, deadline_us) == RC_OK) {
-			rq->generated = true;
-			return RC_OK;
-		}
-		rc = retry_pause(rq, tries, deadline_us);
-		if (rc != RC_OK)
-			return rc == RC_GONE ? left(rq) : fail(rq);
-	}
+	if (generate_call(rq, &rq->messages, share_of_time(rq)) != RC_OK)
+		return fail(rq);
+	rq->generated = true;
+	return RC_OK;
 }
 
 enum rc step_generate(struct request *rq)

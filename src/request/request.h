@@ -161,8 +161,8 @@ unsigned admit_models_left(const struct request *rq); /* how many are to be had 
 /* generate.c: an answer of the admitted model, by as many calls as it takes. RC_OK, RC_GONE (the caller left), or RC_UNAVAILABLE with the problem. */
 enum rc generate_answer(struct request *rq) MUST_CHECK;
 
-/* generate.c: one call to the provider; result, calls and usage are brought up to date whatever becomes of it, the text is appended. `messages` belong to the arena; it ends by the
- * deadline (of clock_us). */
+/* generate.c: a call to the provider, made again where that may help; result, calls and usage are brought up to date whatever becomes of it, the text is appended. `messages`
+ * belong to the arena; it ends by the deadline (of clock_us). */
 enum rc generate_call(struct request *rq, const struct messages *messages, int64_t deadline_us) MUST_CHECK;
 
 /* generate.c: the socket on which the caller's leaving is watched for; -1 where what is made is made without him too. */

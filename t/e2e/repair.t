@@ -53,6 +53,13 @@ for my $case (['a schema that is broken', '{"title": 7}', qr{- /title: must be a
 	};
 }
 
+subtest 'a repair that is refused for now is asked for again' => sub {
+	my ($r, $row, $counts) = ask('tokens=41 prompt=101 text=no JSON [[standin status=503 times=1]]'); # which the repair's messages hold, and only they
+	is $r->status, 200, 'an answer' or diag $r->body;
+	is $counts->{requests}, 3, 'of three calls';
+	books $row, $counts, 'settled';
+};
+
 subtest 'a repaired answer is cached, a broken one is not' => sub {
 	my $body = form();
 	my ($r) = ask('json={"title": 7}', undef, body => $body);
@@ -113,17 +120,18 @@ subtest 'a provider that reports no usage: both calls by the estimate' => sub {
 
 subtest 'the second call fails' => sub {
 	my ($r, $row, $counts);
-	for my $words ('status=500', 'status=429 retry_after=7') {
+	for (['status=400', 1], ['status=500', 3], ['status=429 retry_after=7', 1]) {
+		my ($words, $times) = @$_;
 		$up->reset;
 		$up->next(1, 'tokens=41 prompt=101 gate=0 json={"title": 7}');
 		my $s = $h->begin($Wedding::FORM, form(), key => $h->supplier('enterprise')->{key});
 		ok $up->wait(gated => 1, 5), 'the first call is under way';
-		$up->next(1, $words);
+		$up->next($times, $words);
 		$up->release;
 		$r = $s->slurp;
 		($row) = $h->ledger(request_id => $r->header('X-Request-Id'));
 		problem $r, 502, 'invalid_generation', "$words: the problem";
-		is $up->counts->{requests}, 2, 'after two calls';
+		is $up->counts->{requests}, 1 + $times, 'after the first call, and as many as it may be tried';
 		is "$row->{prompt_tokens}+$row->{completion_tokens}", '101+41', 'the first one is charged, as reported';
 		ok !$row->{estimated}, 'and nothing else';
 		no_leak($h, $r, $words);
