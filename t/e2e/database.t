@@ -81,7 +81,7 @@ subtest 'somebody holds a supplier\'s row' => sub {
 	my $keyed = $h->post(@known, key => $held->{key}, headers => \%key);
 	problem $keyed, 503, 'database_unavailable', 'one with an idempotency key';
 	cmp_ok $keyed->header('Retry-After'), '>', 0, 'may come back';
-	like $h->log_text, qr/detail="the supplier's row is locked"/, 'the log says why';
+	ok $h->await_log(qr/detail="the supplier's row is locked"/), 'the log says why';
 	is $h->post($Wedding::EMAIL, email(), key => $other->{key})->status, 200, 'another supplier is answered meanwhile';
 	is $h->standin->counts->{requests} - $requests, 1, 'nothing was spent';
 	is scalar($h->ledger) - $rows, 1, 'nor written';

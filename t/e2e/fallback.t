@@ -60,7 +60,7 @@ for my $stream (0, 1) {
 		my ($done) = grep { ($_->{event} // '') eq 'done' } $r->events;
 		told($h, $stream ? decode_json($done->{data})->{usage} : $r->json->{usage}, @$rows);
 		my $id = $r->header('X-Request-Id');
-		like $h->log_text, qr/ id=$id .* model=$second fell_back_from=$first:unavailable /, 'the log tells the way';
+		ok $h->await_log(qr/ id=$id .* model=$second fell_back_from=$first:unavailable /), 'the log tells the way';
 		is $h->value("select day_count from fpm.counters where supplier_id = ?", $s->{id}), $stream + 1, 'one place of the plan';
 		no_leak($h, $r, 'after a fallback');
 	});
@@ -158,7 +158,7 @@ subtest 'a fallback that the plan does not cover' => sub {
 	is $calls, 1, 'nothing is asked that cannot be paid';
 	is states($rows), "$first:failed:0", 'the one row';
 	my $id = $r->header('X-Request-Id');
-	like $h->log_text, qr/ id=$id .* detail="server error; no fallback was admitted: cost_limit"/, 'the log says why';
+	ok $h->await_log(qr/ id=$id .* detail="server error; no fallback was admitted: cost_limit"/), 'the log says why';
 	is $h->value("select count(*) from fpm.refusals where supplier_id = ?", $by->{id}), 0, 'which is no refusal of the caller';
 };
 

@@ -54,7 +54,7 @@ subtest 'everything is killed' => sub {
 	$h->start_daemon;
 	$h->await_ping;
 	ok await(sub { state_of($row) eq 'expired' }, 10), 'the next start does' or diag $h->log_text;
-	like $h->log_text, qr/ sweep worker=\Q$row->{worker}\E expired=1 /, 'by the name of the dead';
+	ok $h->await_log(qr/ sweep worker=\Q$row->{worker}\E expired=1 /), 'by the name of the dead';
 	$h->standin->release;
 	is $h->post($Wedding::EMAIL, {%$wanted, stream => JSON::PP::false}, key => $s->{key})->status, 200, 'who asks for the same waits for nobody';
 	ok await(sub { 2 == (() = glob "$h->{dir}/run/prompt-fpm.pid.workers/*") }, 5), 'and only those who live are on the roster';

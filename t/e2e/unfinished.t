@@ -51,8 +51,8 @@ subtest 'a worker that has something in hand after its time' => sub {
 	$h->daemon->signal('HUP');
 	ok await(sub { $open->() == 0 }, 20), 'they are ended at once' or diag $open->(), $h->log_text;
 	is state_of($row), 'expired', 'without waiting for their time';
-	like $h->log_text, qr/1 requests were still in hand after process_control_timeout/, 'the worker says why';
-	like $h->log_text, qr/ sweep worker=\Q$row->{worker}\E expired=1000 /, 'by the name of the worker';
+	ok $h->await_log(qr/1 requests were still in hand after process_control_timeout/), 'the worker says why';
+	ok $h->await_log(qr/ sweep worker=\Q$row->{worker}\E expired=1000 /), 'by the name of the worker';
 	ok await(sub { 2 == (() = glob "$h->{dir}/run/prompt-fpm.pid.workers/*") }, 10), 'which is off the roster then';
 	$h->standin->release;
 };
@@ -153,7 +153,7 @@ subtest 'of two that died one left a row that somebody holds' => sub {
 	ok await(sub { -e "$h->{dir}/run/prompt-fpm.log" }, 10), 'the log is rotated';
 	kill_asleep($first, $second);
 	ok await(sub { open_rows($first) == 0 && open_rows($second) == 1 }, 10), 'all others are ended';
-	like Harness::Web::slurp("$h->{dir}/run/prompt-fpm.log"), qr/ sweep worker=\Q$first\E expired=/, 'which the janitor tells in the new log';
+	ok await(sub { Harness::Web::slurp("$h->{dir}/run/prompt-fpm.log") =~ / sweep worker=\Q$first\E expired=/ }, 5), 'which the janitor tells in the new log';
 	my ($stream, $third) = hold($h);
 	kill 'KILL', pid_of($third);
 	ok await(sub { state_of($third) eq 'expired' }, 10), 'the one held keeps back nobody who dies later';

@@ -79,7 +79,7 @@ for (@streamed) {
 		is $row->{state}, 'failed', 'the row says failed';
 		is $row->{error_message}, $code, 'and why';
 		my $id = $r->header('X-Request-Id');
-		like $h->log_text, qr/ id=$id .* detail=silence /, 'the log says that it was the silence, not the deadline' if $words =~ /silence/;
+		ok $h->await_log(qr/ id=$id .* detail=silence /), 'the log says that it was the silence, not the deadline' if $words =~ /silence/;
 		if ($status == 200) {
 			cmp_ok $row->{completion_tokens}, '>', 0, 'what was delivered is charged';
 			ok $row->{estimated}, 'by the estimate';
