@@ -12,19 +12,21 @@
 #include "base/str.h"
 #include "ctl/ctl.h"
 
-#define MODELS_MAX 256 /* more than any pool has */
-
 /* A model, and the first that names it. */
 struct named {
 	const char *model, *by;
+	struct named *next;
+};
+
+/* What the settings say of a provider. */
+struct source {
+	const char *name, *base_url, *key, *key_file;
 };
 
 struct visit {
 	struct ctl *ctl;
 	struct settings settings;
-	struct named models[MODELS_MAX];
-	unsigned model_count;
-	bool sample; /* no provider is configured: no model is asked */
+	struct named *models;
 	unsigned ills;
 };
 
@@ -43,13 +45,19 @@ PRINTF_LIKE(3, 4) static void note(struct visit *visit, bool well, const char *f
 
 static void add_model(struct visit *visit, const char *model, const char *by)
 {
-	for (unsigned i = 0; i < visit->model_count; i++)
-		if (str_eq(visit->models[i].model, model))
+	struct arena *arena = visit->ctl->arena;
+	struct named **next = &visit->models, *named;
+
+	for (; *next != NULL; next = &(*next)->next)
+		if (str_eq((*next)->model, model))
 			return;
-	model = arena_printf(visit->ctl->arena, "%s", model);
-	by = arena_printf(visit->ctl->arena, "%s", by);
-	if (visit->model_count < MODELS_MAX && model != NULL && by != NULL)
-		visit->models[visit->model_count++] = (struct named){model, by};
+	named = arena_alloc(arena, sizeof *named);
+	if (named != NULL)
+		*named = (struct named){.model = arena_strdup(arena, model), .by = arena_strdup(arena, by)};
+	if (named == NULL || named->model == NULL || named->by == NULL)
+		note(visit, false, "models: out of memory");
+	else
+		*next = named;
 }
 
 static void add_models(void *user, const char *file, const struct endpoint *endpoint)
@@ -89,50 +97,65 @@ static void look_at_key_file(struct visit *visit, const char *name, const char *
 		note(visit, (st.st_mode & 077) == 0, "%s: %s%s", name, file, (st.st_mode & 077) == 0 ? "" : " can be read by others: chmod 600");
 }
 
-static void look_at_provider(struct visit *visit, const char *name, const char *base_url, const char *key, const char *key_file, bool *any)
+enum { SOURCES = 3 };
+
+static void list_sources(const struct settings *s, struct source sources[SOURCES])
 {
-	if (*base_url == '\0' && *key == '\0' && *key_file == '\0')
-		return;
-	*any = true;
-	note(visit, true, "provider: %s%s%s, %s", name, *base_url ? " at " : "", base_url, *key || *key_file ? "with a key" : "without a key");
+	sources[0] = (struct source){"openai", s->openai_base_url, s->openai_api_key, s->openai_api_key_file};
+	sources[1] = (struct source){"anthropic", s->anthropic_base_url, s->anthropic_api_key, s->anthropic_api_key_file};
+	sources[2] = (struct source){"local", s->local_base_url, "", ""};
 }
 
-static void look_at_providers(struct visit *visit)
+static bool is_set(const struct source *source)
 {
-	const struct settings *s = &visit->settings;
+	return *source->base_url || *source->key || *source->key_file;
+}
+
+/* Whether any is set. */
+static bool look_at_providers(struct visit *visit)
+{
+	struct source sources[SOURCES];
 	bool any = false;
 
-	look_at_key_file(visit, "openai.api_key_file", s->openai_api_key_file);
-	look_at_key_file(visit, "anthropic.api_key_file", s->anthropic_api_key_file);
-	look_at_provider(visit, "openai", s->openai_base_url, s->openai_api_key, s->openai_api_key_file, &any);
-	look_at_provider(visit, "anthropic", s->anthropic_base_url, s->anthropic_api_key, s->anthropic_api_key_file, &any);
-	look_at_provider(visit, "local", s->local_base_url, "", "", &any);
-	visit->sample = !any;
+	look_at_key_file(visit, "openai.api_key_file", visit->settings.openai_api_key_file);
+	look_at_key_file(visit, "anthropic.api_key_file", visit->settings.anthropic_api_key_file);
+	list_sources(&visit->settings, sources);
+	for (unsigned i = 0; i < SOURCES; i++) {
+		const struct source *source = &sources[i];
+
+		if (is_set(source))
+			note(visit, true, "provider: %s%s%s, %s", source->name, *source->base_url ? " at " : "", source->base_url,
+			     *source->key || *source->key_file ? "with a key" : "without a key");
+		any = any || is_set(source);
+	}
 	if (!any)
 		note(visit, true, "provider: none is set, so sample answers are given");
+	return any;
 }
 
-static bool is_configured(const struct settings *s, const char *model)
+static bool has_provider(const struct visit *visit, const char *model)
 {
-	if (str_starts(model, "openai/"))
-		return *s->openai_base_url || *s->openai_api_key || *s->openai_api_key_file;
-	if (str_starts(model, "anthropic/"))
-		return *s->anthropic_base_url || *s->anthropic_api_key || *s->anthropic_api_key_file;
-	return str_starts(model, "local/") && *s->local_base_url;
+	struct source sources[SOURCES];
+	bool found = false;
+
+	list_sources(&visit->settings, sources);
+	for (unsigned i = 0; i < SOURCES; i++)
+		found = found || (is_set(&sources[i]) && str_starts(model, sources[i].name) && model[strlen(sources[i].name)] == '/');
+	return found;
 }
 
 /* Those whose provider is configured, a line each. */
 static bool list_models(struct visit *visit, struct buf *list)
 {
 	buf_init(list, visit->ctl->arena, 1u << 20);
-	for (unsigned i = 0; i < visit->model_count; i++) {
-		const struct named *named = &visit->models[i];
-
-		if (!is_configured(&visit->settings, named->model))
+	for (const struct named *named = visit->models; named != NULL; named = named->next) {
+		if (!has_provider(visit, named->model))
 			note(visit, false, "model: %s, which %s names: its provider is not set", named->model, named->by);
 		else
-			buf_printf(list, "%s%s", list->len > 0 ? "\n" : "", named->model);
+			buf_strings(list, list->len > 0 ? "\n" : "", named->model, NULL);
 	}
+	if (list->rc != RC_OK)
+		note(visit, false, "models: out of memory");
 	return list->rc == RC_OK && list->len > 0;
 }
 
@@ -142,8 +165,8 @@ static void note_missing(struct visit *visit, const char *model, const char *rea
 		{"unknown", "not in ai_models: promptctl model add"}, {"inactive", "not active: promptctl model enable"}, {"unpriced", "without a price: promptctl model price"}};
 	const char *by = "", *what = reason;
 
-	for (unsigned i = 0; i < visit->model_count; i++)
-		by = str_eq(visit->models[i].model, model) ? visit->models[i].by : by;
+	for (const struct named *named = visit->models; named != NULL; named = named->next)
+		by = str_eq(named->model, model) ? named->by : by;
 	for (size_t i = 0; i < COUNT_OF(advice); i++)
 		what = str_eq(advice[i][0], reason) ? advice[i][1] : what;
 	note(visit, false, "model: %s, which %s names: %s", model, by, what);
@@ -157,8 +180,6 @@ static void look_at_models(struct visit *visit, struct db_session *session)
 	struct db_table table;
 	struct buf list;
 
-	if (visit->sample)
-		return;
 	add_model(visit, visit->settings.default_model, "default_model");
 	if (list_models(visit, &list)) {
 		names = list.data;
@@ -170,7 +191,7 @@ static void look_at_models(struct visit *visit, struct db_session *session)
 			note_missing(visit, table.values[i * table.columns], table.values[i * table.columns + 1]);
 	}
 	if (visit->ills == ills)
-		note(visit, true, "models: %u named, all to be had", visit->model_count);
+		note(visit, true, "models: all that are named are to be had");
 }
 
 /* The role must be able to call the daemon's functions, all of them, and ought not to be able to do more. */
@@ -224,7 +245,7 @@ static void look_at_transactions(struct visit *visit, struct db_session *session
 		note(visit, false, "database: default_transaction_isolation is %s: calls at the same time fail for it. Set it to read committed for this role", table.values[1]);
 }
 
-static void look_at_database(struct visit *visit)
+static void look_at_database(struct visit *visit, bool asks_models)
 {
 	struct db_session *session = NULL;
 	char reason[512] = "";
@@ -238,7 +259,7 @@ static void look_at_database(struct visit *visit)
 	good = look_at_rights(visit, session);
 	look_at_commits(visit, session);
 	look_at_transactions(visit, session);
-	if (good)
+	if (good && asks_models)
 		look_at_models(visit, session);
 	db_close(session);
 }
@@ -264,13 +285,14 @@ static void look_at_daemon(struct visit *visit)
 static enum ctl_status examine(struct visit *visit, const char *file)
 {
 	enum ctl_status status = ctl_settings(file, &visit->settings);
+	bool asks_models;
 
 	note(visit, status == CTL_DONE, "settings: %s", file);
 	if (status != CTL_DONE)
 		return status;
 	look_at_endpoints(visit);
-	look_at_providers(visit);
-	look_at_database(visit);
+	asks_models = look_at_providers(visit);
+	look_at_database(visit, asks_models);
 	look_at_daemon(visit);
 	return visit->ills == 0 ? CTL_DONE : CTL_NO;
 }

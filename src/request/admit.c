@@ -333,18 +333,8 @@ static enum rc ask(struct request *rq, const char *waited_for, struct db_row *ro
 	return rc != RC_OK || row->values[LEDGER_VERDICT] == NULL ? database_failed(rq, rc) : RC_OK;
 }
 
-/* A caller of events hears from us while he waits, too: a web server that hears nothing gives up, and Apache tells only who writes that he has left. What answers is known
- * already, the state of a rate is not yet. */
-static enum rc keep_company(struct request *rq)
-{
-	if (respond_company_ms(rq, 1) > 0)
-		return RC_OK;
-	if (!rq->head_sent)
-		rq->admission.model = rq->model;
-	return respond_heartbeat(rq);
-}
-
-/* Waits for the answer that another request makes, a little longer each time. Whether it is worth asking again. */
+/* Waits for the answer that another request makes, a little longer each time. Whether it is worth asking again. A caller of events hears from us meanwhile: a web server that
+ * hears nothing gives up, and Apache tells only who writes that he has left. */
 static enum rc wait_for_answer(struct request *rq, int *ms)
 {
 	int left_ms = clock_left_ms(rq->deadline_us, WAIT_MOST_MS);
@@ -360,7 +350,7 @@ static enum rc wait_for_answer(struct request *rq, int *ms)
 	answers_wait(rq->service->answers, rq->admission.digest, *ms < left_ms ? *ms : left_ms);
 	rq->wait.same_answer_us += clock_us() - since_us;
 	*ms = *ms * 2 < WAIT_MOST_MS ? *ms * 2 : WAIT_MOST_MS;
-	return keep_company(rq);
+	return respond_company(rq);
 }
 
 /* A set's call may have to be asked for again: behind a larger one that did not fit (`again`), or because another request is making the same answer. Who has waited in vain

@@ -87,11 +87,14 @@ static void add_length(struct buf *head, size_t n)
 	buf_puts(head, "\r\n\r\n");
 }
 
-/* The head of a stream goes out with its first bytes. X-Accel-Buffering keeps nginx from collecting them. */
+/* The head of a stream goes out with its first bytes, which may be a heartbeat before anything is admitted: then it has no rate yet, and the model that is to be asked.
+ * X-Accel-Buffering keeps nginx from collecting them. */
 static void add_stream_head(struct request *rq, struct buf *out)
 {
 	if (rq->head_sent)
 		return;
+	if (rq->admission.model == NULL)
+		rq->admission.model = rq->model;
 	atomic_fetch_add(&rq->service->streams, 1);
 	add_head(rq, out, 200, rq->mode == ANSWER_SSE ? "text/event-stream; charset=utf-8" : "text/plain; charset=utf-8");
 	buf_puts(out, "X-Accel-Buffering: no\r\n\r\n");

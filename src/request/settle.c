@@ -93,11 +93,10 @@ void settle_reservation(struct request *rq)
 		atomic_fetch_add(&rq->service->cache_hits, 1);
 		return;
 	}
-	settlement = compose(rq);
-	count(rq, settlement.state);
-	if (rq->admission.settled)
+	count(rq, ledger_state(rq));
+	if (rq->admission.settled || settle_attempt(rq) == RC_OK)
 		return;
-	if (settlement_book(rq->service->db, rq->arena, &settlement) != RC_OK)
-		settlement_later(rq->service->settles, &settlement);
+	settlement = compose(rq);
+	settlement_later(rq->service->settles, &settlement);
 	tell_others(rq);
 }

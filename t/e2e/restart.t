@@ -8,22 +8,11 @@ use POSIX ();
 use Test::More;
 use Harness;
 use Harness::Process qw(await);
-use Wedding qw(email directive);
+use Wedding qw(email directive hold);
 
 my %settings = ('pm.max_children' => 2, 'pm.threads' => 8);
 my $h = Harness->new(web => 'lighttpd', settings => \%settings);
 my $s = $h->supplier('enterprise');
-
-# A stream that waits in the provider's hand: (stream, its row).
-sub hold {
-	my ($of, $input) = @_;
-	my $stream = $of->open_stream($Wedding::EMAIL, $input // email(directive('pieces=4 gate=2 prompt=10 tokens=20'), stream => JSON::PP::true),
-		key => $s->{key}, headers => {Accept => 'text/event-stream'});
-	ok $stream->read_until(qr/(<t=\d+>.*?){2}/s, 5), 'a stream is under way';
-	my ($row) = $h->ledger(request_id => $stream->header('X-Request-Id'));
-	is $row->{state}, 'reserved', 'its row is open';
-	return ($stream, $row);
-}
 
 sub state_of { return $h->value('select state from ai_usage_tracking where id = ?', $_[0]{id}) }
 
@@ -47,7 +36,7 @@ is_deeply [sort map { m{([^/]+)$} } @roster], [sort map { $_->{name} } @{$h->req
 
 subtest 'everything is killed' => sub {
 	my $wanted = email(directive('pieces=4 gate=2 prompt=10 tokens=20'), stream => JSON::PP::true);
-	my ($stream, $row) = hold($h, $wanted);
+	my ($stream, $row) = hold($h, $s->{key}, $wanted);
 	kill_together($h);
 	is state_of($row), 'reserved', 'nobody ends the row';
 	ok $h->value('select ?::timestamptz > now() + interval \'1 minute\'', $row->{expires_at}), 'whose time is long not over';
@@ -61,13 +50,13 @@ subtest 'everything is killed' => sub {
 };
 
 subtest 'its master and its janitor are killed, a worker lives' => sub {
-	my ($stream, $row) = hold($h);
+	my ($stream, $row) = hold($h, $s->{key});
 	my ($mine) = $row->{worker} =~ /:(\d+):/;
 	kill_together($h, $mine => 1);
 	ok await(sub { !IO::Socket::UNIX->new(Peer => $h->socket) }, 10), 'it finishes what it has in hand';
 	$h->start_daemon;
 	$h->await_ping;
-	my ($other, $theirs) = hold($h);
+	my ($other, $theirs) = hold($h, $s->{key});
 	kill 'KILL', $h->workers;
 	ok await(sub { state_of($theirs) eq 'expired' }, 10), 'the new janitor has been at work';
 	is state_of($row), 'reserved', 'and has left it alone';
@@ -78,7 +67,7 @@ subtest 'its master and its janitor are killed, a worker lives' => sub {
 };
 
 subtest 'it is killed while it finishes' => sub {
-	my ($stream, $row) = hold($h);
+	my ($stream, $row) = hold($h, $s->{key});
 	my ($mine) = $row->{worker} =~ /:(\d+):/;
 	$h->{settings}{'janitor.interval'} = '100ms';
 	kill_together($h, $mine => 1);
@@ -91,8 +80,8 @@ subtest 'it is killed while it finishes' => sub {
 
 subtest 'another daemon on the same machine' => sub {
 	my $other = Harness->new(web => 'lighttpd', beside => $h, settings => {%settings});
-	my ($stream, $row) = hold($other);
-	my ($lost, $mine) = hold($h);
+	my ($stream, $row) = hold($other, $s->{key});
+	my ($lost, $mine) = hold($h, $s->{key});
 	kill_together($h);
 	$h->start_daemon;
 	ok await(sub { state_of($mine) eq 'expired' }, 10), 'its own are ended';
@@ -103,7 +92,7 @@ subtest 'another daemon on the same machine' => sub {
 };
 
 subtest 'what is no word of ours' => sub {
-	my ($stream, $row) = hold($h);
+	my ($stream, $row) = hold($h, $s->{key});
 	kill_together($h);
 	my ($file) = glob "$h->{dir}/run/prompt-fpm.pid.workers/*:*";
 	my $dir = $file =~ s{/[^/]+$}{}r;

@@ -3,11 +3,10 @@
 use strict;
 use warnings;
 
-use JSON::PP;
 use Test::More;
 use Harness;
 use Harness::Process qw(await);
-use Wedding qw(email directive);
+use Wedding qw(hold);
 
 # Sweeps by the clock are left to the first one, so that what ends a row is the word of a worker's death.
 my %settings = ('pm.max_children' => 2, 'pm.threads' => 8, 'janitor.interval' => '1h', 'database.statement_timeout' => '500ms', 'database.retry' => '100ms');
@@ -15,17 +14,6 @@ my $h = Harness->new(web => 'lighttpd', settings => {%settings}, global => {proc
 my $s = $h->supplier('enterprise');
 
 my @kept; # streams that nobody reads on
-
-# A stream that waits in the provider's hand: (stream, its row).
-sub hold {
-	my ($of) = @_;
-	my $stream = $of->open_stream($Wedding::EMAIL, email(directive('pieces=4 gate=2 prompt=11 tokens=77'), stream => JSON::PP::true),
-		key => $s->{key}, headers => {Accept => 'text/event-stream'});
-	ok $stream->read_until(qr/(<t=\d+>.*?){2}/s, 10), 'a stream is under way';
-	my ($row) = $h->ledger(request_id => $stream->header('X-Request-Id'));
-	is $row->{state}, 'reserved', 'its row is open';
-	return ($stream, $row);
-}
 
 sub state_of { return $h->value('select state from ai_usage_tracking where id = ?', $_[0]{id}) }
 sub pid_of { return $_[0]{worker} =~ /:(\d+):/ ? $1 : undef }
@@ -43,7 +31,7 @@ sub refuse_all {
 
 # Rows enough for two portions of a sweep.
 subtest 'a worker that has something in hand after its time' => sub {
-	my ($stream, $row) = hold($h);
+	my ($stream, $row) = hold($h, $s->{key});
 	$h->value("select count(fpm.admit(encode(sha256(?), 'hex'), 'r', 'email_template', 'e', 'openai', 'gpt-4o-mini',"
 		. " 0, 0, 0, 10, 10, 10, null, 'off', 0, 60000, 60000, ?, false)) from generate_series(1, 1000)", $s->{key}, $row->{worker});
 	my $open = sub { return $h->value("select count(*) from ai_usage_tracking where state = 'reserved' and worker = ?", $row->{worker}) };
@@ -58,7 +46,7 @@ subtest 'a worker that has something in hand after its time' => sub {
 };
 
 subtest 'a worker that cannot book what it did' => sub {
-	my ($stream, $row) = hold($h);
+	my ($stream, $row) = hold($h, $s->{key});
 	refuse_all(1);
 	$h->standin->release;
 	$stream->slurp;
@@ -79,7 +67,7 @@ subtest 'a worker that has still to book what it did' => sub {
 	my @old = $h->workers;
 	$h->daemon->signal('HUP');
 	ok await(sub { !grep { lives($_) } @old }, 10), 'with time enough';
-	my ($stream, $row) = hold($h);
+	my ($stream, $row) = hold($h, $s->{key});
 	refuse_all(1);
 	$h->standin->release;
 	$stream->slurp;
@@ -92,7 +80,7 @@ subtest 'a worker that has still to book what it did' => sub {
 	refuse_all(0);
 	ok await(sub { state_of($row) eq 'settled' }, 10), 'until it is done';
 	ok await(sub { !lives(pid_of($row)) }, 10), 'then the worker ends';
-	is $h->value('select completion_tokens from ai_usage_tracking where id = ?', $row->{id}), 77, 'it is charged what was used';
+	is $h->value('select completion_tokens from ai_usage_tracking where id = ?', $row->{id}), 20, 'it is charged what was used';
 };
 
 # Streams until both workers have one: the names of the two, and a row of each.
@@ -100,7 +88,7 @@ sub hold_both {
 	my %row;
 	for (1 .. 40) {
 		last if keys %row == 2;
-		my ($stream, $row) = hold($h);
+		my ($stream, $row) = hold($h, $s->{key});
 		$row{$row->{worker}} = $row;
 		push @kept, $stream;
 	}
@@ -154,7 +142,7 @@ subtest 'of two that died one left a row that somebody holds' => sub {
 	kill_asleep($first, $second);
 	ok await(sub { open_rows($first) == 0 && open_rows($second) == 1 }, 10), 'all others are ended';
 	ok await(sub { Harness::Web::slurp("$h->{dir}/run/prompt-fpm.log") =~ / sweep worker=\Q$first\E expired=/ }, 5), 'which the janitor tells in the new log';
-	my ($stream, $third) = hold($h);
+	my ($stream, $third) = hold($h, $s->{key});
 	kill 'KILL', pid_of($third);
 	ok await(sub { state_of($third) eq 'expired' }, 10), 'the one held keeps back nobody who dies later';
 	is state_of($row), 'reserved', 'it is open';
@@ -169,7 +157,7 @@ subtest 'of two that died one left a row that somebody holds' => sub {
 # A daemon whose worker hangs and one whose janitor does, at the same time, since each waits three seconds. A worker of an earlier reload has more time than that.
 subtest 'who hangs is killed' => sub {
 	my $other = Harness->new(web => undef, beside => $h, settings => {%settings});
-	my ($kept, $booked) = hold($h);
+	my ($kept, $booked) = hold($h, $s->{key});
 	$h->{global}{process_control_timeout} = '100ms';
 	$h->write_settings;
 	my %old = map { $_ => 1 } $h->workers;
@@ -177,7 +165,7 @@ subtest 'who hangs is killed' => sub {
 	ok await(sub { 2 == grep { $_->{state} eq 'serving' && !$old{$_->{pid}} } @{$h->request('GET', '/api/ai/status?json')->json->{workers}} }, 10), 'with little time';
 	my ($stream, $row);
 	for (1 .. 10) { # an old worker may take one more before it hears that it is to end
-		($stream, $row) = hold($h);
+		($stream, $row) = hold($h, $s->{key});
 		last if !$old{pid_of($row)};
 	}
 	my ($worker, $janitor) = (pid_of($row), janitor($other));

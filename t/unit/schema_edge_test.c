@@ -6,43 +6,8 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "port/json.h"
-#include "prompt/schema.h"
+#include "schema_unit.h"
 #include "unit.h"
-
-static struct arena *arena;
-static struct diagnostics list;
-
-static void set_up(void)
-{
-	arena = arena_new(64u << 20);
-	diagnostics_init(&list, arena, "x.prompt");
-}
-
-static void tear_down(void)
-{
-	arena_free(arena);
-}
-
-/* JSON, in which ' may stand for " so that it can be read in C. */
-static struct value *json(const char *text)
-{
-	char *copy = arena_strdup(arena, text);
-	struct value *value = NULL;
-
-	for (char *c = copy; *c != '\0'; c++)
-		*c = *c == '\'' ? '"' : *c;
-	ck_assert_msg(json_parse(arena, copy, strlen(copy), &value, NULL) == RC_OK, "%s", text);
-	return value;
-}
-
-static struct schema *load(const char *source)
-{
-	struct schema *schema = NULL;
-
-	ck_assert_msg(schema_load_json(arena, json(source), &schema, &list) == RC_OK, "%s", list.first == NULL ? source : list.first->message);
-	return schema;
-}
 
 /* Faults are counted if and only if the answer is no. */
 static bool passes(const struct schema *schema, const struct value *value)
@@ -91,7 +56,7 @@ static const struct {
 
 START_TEST(checks_values)
 {
-	ck_assert_msg(passes(load(values[_i].schema), json(values[_i].value)) == values[_i].passes, "%s %s", values[_i].schema, values[_i].value);
+	ck_assert_msg(passes(load_json(values[_i].schema), json(values[_i].value)) == values[_i].passes, "%s %s", values[_i].schema, values[_i].value);
 }
 END_TEST
 
@@ -106,7 +71,7 @@ START_TEST(says_what_was_meant)
 {
 	struct schema_faults faults;
 
-	ck_assert_int_eq(schema_check(load(reasons[_i].schema), arena, json(reasons[_i].value), NULL, &faults), RC_INVALID);
+	ck_assert_int_eq(schema_check(load_json(reasons[_i].schema), arena, json(reasons[_i].value), NULL, &faults), RC_INVALID);
 	ck_assert_uint_eq(faults.count, 1);
 	ck_assert_str_eq(faults.items[0].reason, reasons[_i].reason);
 }
@@ -129,7 +94,7 @@ START_TEST(many_items_are_not_nested)
 {
 	const char *schema = "{'type':'array','items':{'type':'array','items':{'type':'integer'}}}";
 
-	ck_assert(passes(load(schema), json(many("[", "[1]", 1000, "]"))));
+	ck_assert(passes(load_json(schema), json(many("[", "[1]", 1000, "]"))));
 }
 END_TEST
 
@@ -150,8 +115,8 @@ START_TEST(long_chains_of_references_end)
 {
 	struct schema_faults faults;
 
-	ck_assert(passes(load(chain(100)), json("1")));
-	ck_assert_int_eq(schema_check(load(chain(400)), arena, json("1"), NULL, &faults), RC_INVALID);
+	ck_assert(passes(load_json(chain(100)), json("1")));
+	ck_assert_int_eq(schema_check(load_json(chain(400)), arena, json("1"), NULL, &faults), RC_INVALID);
 	ck_assert_str_eq(faults.items[0].reason, "is nested too deeply");
 }
 END_TEST
@@ -159,7 +124,7 @@ END_TEST
 /* Out of memory is not the caller's fault. */
 START_TEST(an_arena_too_small_is_no_fault)
 {
-	struct schema *schema = load("{'type':'array','items':{'enum':['a','b']}}");
+	struct schema *schema = load_json("{'type':'array','items':{'enum':['a','b']}}");
 	const struct value *value = json("[1,2,3]");
 	enum rc rc = RC_NOMEM;
 
@@ -274,7 +239,7 @@ static const struct {
 
 START_TEST(warns)
 {
-	load(warned[_i].source);
+	load_json(warned[_i].source);
 	ck_assert_uint_eq(list.warnings, warned[_i].warnings);
 }
 END_TEST
@@ -392,7 +357,7 @@ static const struct {
 
 static struct schema *of_format(const char *name)
 {
-	return load(arena_printf(arena, "{'type':'string','format':'%s'}", name));
+	return load_json(arena_printf(arena, "{'type':'string','format':'%s'}", name));
 }
 
 START_TEST(checks_formats)

@@ -6,57 +6,8 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "port/json.h"
-#include "prompt/schema.h"
+#include "schema_unit.h"
 #include "unit.h"
-
-static struct arena *arena;
-static struct diagnostics list;
-
-static void set_up(void)
-{
-	arena = arena_new(64u << 20);
-	diagnostics_init(&list, arena, "x.prompt");
-}
-
-static void tear_down(void)
-{
-	arena_free(arena);
-}
-
-/* JSON, in which ' may stand for " so that it can be read in C. */
-static struct value *json(const char *text)
-{
-	char *copy = arena_strdup(arena, text);
-	struct value *value = NULL;
-
-	for (char *c = copy; *c != '\0'; c++)
-		*c = *c == '\'' ? '"' : *c;
-	ck_assert_msg(json_parse(arena, copy, strlen(copy), &value, NULL) == RC_OK, "%s", text);
-	return value;
-}
-
-static struct schema *load(const char *source)
-{
-	struct schema *schema = NULL;
-
-	ck_assert_msg(schema_load_json(arena, json(source), &schema, &list) == RC_OK, "%s", list.first == NULL ? source : list.first->message);
-	return schema;
-}
-
-static const char *print(const struct value *value)
-{
-	struct buf buf;
-
-	buf_init(&buf, arena, 1u << 20);
-	ck_assert_int_eq(value_write(&buf, value, 0), RC_OK);
-	return buf_text(&buf);
-}
-
-static void same(const struct value *made, const char *expected)
-{
-	ck_assert_msg(value_equal(made, json(expected)), "%s", print(made));
-}
 
 /* Picoschema, or JSON Schema: told apart by what is in it. `named` are the schemas that it may name. */
 
@@ -127,7 +78,7 @@ static const struct {
 START_TEST(makes_the_strict_form_of_a_member)
 {
 	const struct value *strict =
-		schema_strict(load(arena_printf(arena, "{'type':'object','properties':{'a':%s},'required':['a']}", members[_i].member)));
+		schema_strict(load_json(arena_printf(arena, "{'type':'object','properties':{'a':%s},'required':['a']}", members[_i].member)));
 
 	ck_assert_msg((strict != NULL) == (members[_i].strict != NULL), "%s: %s", members[_i].member, strict == NULL ? "none" : print(strict));
 	if (strict != NULL)
@@ -153,7 +104,7 @@ static const struct {
 
 START_TEST(makes_the_strict_form_of_an_optional_member)
 {
-	const struct value *strict = schema_strict(load(arena_printf(
+	const struct value *strict = schema_strict(load_json(arena_printf(
 		arena, "{'type':'object','properties':{'a':%s},'$defs':{'n':{'type':['string','null']},'s':{'type':'string'},"
 		"'o':{'type':'object','properties':{'b':{'type':'string'}}}}}", optional[_i].member)));
 
@@ -165,7 +116,7 @@ END_TEST
 
 START_TEST(two_definitions_of_one_name_have_no_strict_form)
 {
-	ck_assert_ptr_null(schema_strict(load("{'type':'object','properties':{'a':{'type':'string'}},'$defs':{'d':{'type':'string'}},"
+	ck_assert_ptr_null(schema_strict(load_json("{'type':'object','properties':{'a':{'type':'string'}},'$defs':{'d':{'type':'string'}},"
 	                                      "'definitions':{'d':{'type':'integer'}}}")));
 }
 END_TEST
@@ -191,7 +142,7 @@ static bool has_strict_form(const char *before, const char *after, int depth)
 	for (int i = 1; i < depth; i++)
 		buf_puts(&buf, after);
 	buf_puts(&buf, "}}");
-	return schema_strict(load(buf_text(&buf))) != NULL;
+	return schema_strict(load_json(buf_text(&buf))) != NULL;
 }
 
 START_TEST(ten_levels_have_a_strict_form)
@@ -210,7 +161,7 @@ START_TEST(a_thousand_options_have_a_strict_form)
 		for (int i = 0; i < 1000 + over; i++)
 			buf_printf(&buf, "%s%d", i == 0 ? "{'type':'object','properties':{'a':{'enum':[" : i == 500 ? "]},'b':{'enum':[" : ",", i);
 		buf_puts(&buf, "]}}}");
-		ck_assert((schema_strict(load(buf_text(&buf))) != NULL) == (over == 0));
+		ck_assert((schema_strict(load_json(buf_text(&buf))) != NULL) == (over == 0));
 	}
 }
 END_TEST
@@ -234,7 +185,7 @@ static const char *const samples[] = {
 START_TEST(samples_pass)
 {
 	struct schema_faults faults;
-	struct schema *schema = load(samples[_i]);
+	struct schema *schema = load_json(samples[_i]);
 	const struct value *made = schema_sample(schema, arena);
 
 	ck_assert_msg(made != NULL, "%s", samples[_i]);
@@ -253,13 +204,13 @@ START_TEST(samples_of_many_members)
 	for (int i = 0; i < 60; i++)
 		buf_printf(&buf, "%s'a%d'", i == 0 ? "},'required':[" : ",", i);
 	buf_puts(&buf, "]}");
-	ck_assert_ptr_nonnull(schema_sample(load(buf_text(&buf)), arena));
+	ck_assert_ptr_nonnull(schema_sample(load_json(buf_text(&buf)), arena));
 }
 END_TEST
 
 START_TEST(a_member_of_two_parts_comes_once)
 {
-	const struct value *made = schema_sample(load("{'allOf':[{'type':'object','required':['a'],'properties':{'a':{'type':'integer'}}},"
+	const struct value *made = schema_sample(load_json("{'allOf':[{'type':'object','required':['a'],'properties':{'a':{'type':'integer'}}},"
 	                                              "{'type':'object','required':['a'],'properties':{'a':{'type':'integer'}}}]}"), arena);
 
 	ck_assert_uint_eq(made->u.object.count, 1);
@@ -273,7 +224,7 @@ static const char *const endless[] = {
 
 START_TEST(samples_end)
 {
-	(void)schema_sample(load(endless[_i]), arena);
+	(void)schema_sample(load_json(endless[_i]), arena);
 }
 END_TEST
 

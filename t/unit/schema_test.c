@@ -7,36 +7,9 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "port/json.h"
 #include "port/yaml.h"
-#include "prompt/schema.h"
+#include "schema_unit.h"
 #include "unit.h"
-
-static struct arena *arena;
-static struct diagnostics list;
-
-static void set_up(void)
-{
-	arena = arena_new(64u << 20);
-	diagnostics_init(&list, arena, "x.prompt");
-}
-
-static void tear_down(void)
-{
-	arena_free(arena);
-}
-
-/* JSON, in which ' may stand for " so that it can be read in C. */
-static struct value *json(const char *text)
-{
-	char *copy = arena_strdup(arena, text);
-	struct value *value = NULL;
-
-	for (char *c = copy; *c != '\0'; c++)
-		*c = *c == '\'' ? '"' : *c;
-	ck_assert_msg(json_parse(arena, copy, strlen(copy), &value, NULL) == RC_OK, "%s", text);
-	return value;
-}
 
 static struct value *yaml(const char *text)
 {
@@ -53,20 +26,6 @@ static struct schema *load(const struct value *source)
 
 	ck_assert_msg(rc == RC_OK, "%s", list.first == NULL ? rc_name(rc) : list.first->message);
 	return schema;
-}
-
-static const char *print(const struct value *value)
-{
-	struct buf buf;
-
-	buf_init(&buf, arena, 1u << 20);
-	ck_assert_int_eq(value_write(&buf, value, 0), RC_OK);
-	return buf_text(&buf);
-}
-
-static void same(const struct value *made, const char *expected)
-{
-	ck_assert_msg(value_equal(made, json(expected)), "%s", print(made));
 }
 
 /* Picoschema beyond the specification's cases. */

@@ -5,9 +5,10 @@ use strict;
 use warnings;
 
 use Exporter qw(import);
+use JSON::PP;
 use Test::More;
 
-our @EXPORT_OK = qw(email form directive no_leak problem);
+our @EXPORT_OK = qw(email form directive hold no_leak problem);
 our $EMAIL = '/api/ai/generate-email-template';
 our $FORM = '/api/ai/generate-form';
 
@@ -32,6 +33,17 @@ sub form {
 
 # What the stand-in is asked for.
 sub directive { return "[[standin @_]]" }
+
+# A stream of a daemon's that waits in the provider's hand, half of it read: (stream, its row). `input`: an e-mail's, that says so.
+sub hold {
+	my ($h, $key, $input) = @_;
+	my $stream = $h->open_stream($EMAIL, $input // email(directive('pieces=4 gate=2 prompt=10 tokens=20'), stream => JSON::PP::true),
+		key => $key, headers => {Accept => 'text/event-stream'});
+	ok $stream->read_until(qr/(<t=\d+>.*?){2}/s, 10), 'a stream is under way';
+	my ($row) = $h->ledger(request_id => $stream->header('X-Request-Id'));
+	is $row->{state}, 'reserved', 'its row is open';
+	return ($stream, $row);
+}
 
 # Nothing of the upstream's words or keys is in the answer or in the log.
 sub no_leak {
